@@ -1,0 +1,124 @@
+"""`changes(before, after)`: which facts are new in a return. Pure, and the same for every vendor.
+
+A fact's key says what happened to what, without a version, so that repeats, skipped versions and disorder fire it
+once for ever. Quantities travel as differences and their key holds the total reached: accepted 1, then 3, fires
+`line.accepted` with 1 and with 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+from app.core.documents import quantity
+from app.model import Change, Json
+
+#: Every change that a route may listen to, with what it means. The docs print it; `check` knows no others.
+RETURN_CHANGES = {
+    "return.registered": "the return is known for the first time",
+    "return.approved": "the return was approved",
+    "return.rejected": "the return was rejected",
+    "return.cancelled": "the return was cancelled",
+    "return.labelled": "the first shipping label exists: goods are coming (once per return)",
+    "parcel.labelled": "a parcel has a label; change.first tells whether it came with return.labelled",
+    "parcel.failed": "no label could be made for a parcel",
+    "parcel.delivered": "a parcel has arrived",
+    "line.received": "items of a line were received; change.quantity is how many more",
+    "line.in_review": "a line is being looked at",
+    "line.accepted": "items of a line were accepted; change.quantity is how many more",
+    "line.rejected": "items of a line were rejected; change.quantity is how many more",
+    "line.removed": "a line is no longer part of the return",
+    "return.decided": "every line is accepted or rejected",
+    "refund.started": "a refund began",
+    "refund.changed": "a refund's amount changed",
+    "refund.closed": "a refund is through",
+}
+_STATES = ("approved", "rejected", "cancelled")
+_LABELLED = frozenset({"labelled", "in_transit", "delivered"})
+_QUANTITIES = (("line.received", "received"), ("line.accepted", "accepted"), ("line.rejected", "rejected"))
+
+
+def changes(before: Json, after: Json) -> list[Change]:
+    """The facts of the return `after` that `before` (None: nothing known) did not hold, in a fixed order."""
+    before = before or {}
+    found: list[Change] = []
+    for part in (_states, _parcels, _lines, _decided):
+        found.extend(part(before, after))
+    return found
+
+
+def _states(before: Json, after: Json) -> Iterator[Change]:
+    if not before:
+        yield Change("return.registered", "return.registered")
+    state = after.get("state")
+    if state in _STATES and before.get("state") != state:
+        yield Change(f"return.{state}", f"return.{state}")
+
+
+def _parcels(before: Json, after: Json) -> Iterator[Change]:
+    known = {parcel["id"]: parcel for parcel in before.get("parcels") or ()}
+    first = not any(parcel.get("state") in _LABELLED for parcel in known.values())
+    parcels = after.get("parcels") or ()
+    if first and any(parcel.get("state") in _LABELLED for parcel in parcels):
+        yield Change("return.labelled", "return.labelled")
+    for parcel in parcels:
+        was, now = known.get(parcel["id"], {}).get("state"), parcel.get("state")
+        data = {"parcel": parcel, "first": first}
+        if now in _LABELLED and was not in _LABELLED:
+            yield Change("parcel.labelled", f"parcel.labelled:{parcel['id']}", data)
+        if now == "failed" and was != "failed":
+            yield Change("parcel.failed", f"parcel.failed:{parcel['id']}", data)
+        if now == "delivered" and was != "delivered":
+            yield Change("parcel.delivered", f"parcel.delivered:{parcel['id']}", data)
+
+
+def _lines(before: Json, after: Json) -> Iterator[Change]:
+    known = {line["key"]: line for line in before.get("lines") or ()}
+    for line in after.get("lines") or ():
+        key = line["key"]
+        was = known.pop(key, {})
+        for name, field in _QUANTITIES:
+            had, has = quantity(was, field), quantity(line, field)
+            if has > had:
+                more = {"line": line, "quantity": _number(has - had), "total": _number(has)}
+                yield Change(name, f"{name}:{key}:{_number(has)}", more)
+        if line.get("state") == "in_review" and was.get("state") != "in_review":
+            yield Change("line.in_review", f"line.in_review:{key}", {"line": line})
+        yield from _refund(line, was)
+    for key, line in known.items():
+        yield Change("line.removed", f"line.removed:{key}", {"line": line})
+
+
+def _refund(line: Json, was: Json) -> Iterator[Change]:
+    key, refund, had = line["key"], line.get("refund") or {}, was.get("refund") or {}
+    data = {"line": line, "refund": refund}
+    state = refund.get("state")
+    if state in ("started", "closed") and had.get("state") not in ("started", "closed"):
+        yield Change("refund.started", f"refund.started:{key}", data)
+    elif had and refund.get("amount") != had.get("amount"):
+        yield Change("refund.changed", f"refund.changed:{key}:{refund.get('amount')}", data)
+    if state == "closed" and had.get("state") != "closed":
+        yield Change("refund.closed", f"refund.closed:{key}", data)
+
+
+def _decided(before: Json, after: Json) -> Iterator[Change]:
+    if _all_decided(after) and not _all_decided(before):
+        yield Change("return.decided", "return.decided")
+
+
+def _all_decided(body: Json) -> bool:
+    lines = body.get("lines") or ()
+    return bool(lines) and all(_decided_line(line) for line in lines)
+
+
+def _decided_line(line: Json) -> bool:
+    expected = max(quantity(line, "announced"), quantity(line, "received"))
+    done = quantity(line, "accepted") + quantity(line, "rejected")
+    return done > 0 and done >= expected
+
+
+def _number(value: Decimal) -> int | Decimal:
+    return int(value) if value == value.to_integral_value() else value
+
+
+DIFFERS: dict[str, Callable[[Json, Json], list[Change]]] = {"return": changes}

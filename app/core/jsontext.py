@@ -1,0 +1,54 @@
+"""JSON to values and back without damage: fractions stay exact decimals, big numbers stay whole."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import simplejson
+
+from app.errors import DataError
+from app.model import Json
+
+
+def loads(text: bytes | str) -> Json:
+    """The value of a JSON text; fractions are `Decimal`. Raises `DataError` when it is not UTF-8 or not JSON."""
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        return simplejson.loads(text, use_decimal=True, parse_constant=_refuse)
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8: byte {error.start} cannot be decoded") from None
+    except RecursionError:
+        raise DataError("nested too deeply to be read") from None
+    except ValueError as error:
+        raise DataError(f"not JSON: {error}") from None
+
+
+def dumps(value: Json) -> bytes:
+    """Compact JSON. A `Decimal` becomes the number it is, digit for digit. Raises `DataError` for what JSON lacks."""
+    try:
+        return orjson.dumps(value, default=_exact)
+    except TypeError:
+        # orjson stops at 64 bits and at lone surrogates; the slower library does not.
+        try:
+            text = simplejson.dumps(value, use_decimal=True, separators=(",", ":"), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"cannot be written as JSON: {error}") from None
+        return text.encode("utf-8")
+
+
+def dump_text(value: Json) -> str:
+    """`dumps` as text."""
+    return dumps(value).decode("utf-8")
+
+
+def _exact(value: Any) -> orjson.Fragment:
+    if isinstance(value, Decimal) and value.is_finite():
+        return orjson.Fragment(format(value, "f").encode())
+    raise TypeError(type(value).__name__)
+
+
+def _refuse(name: str) -> Json:
+    raise ValueError(f"{name} is no JSON number")
