@@ -303,6 +303,7 @@ class DeliveryFinish:
     lane: str = ""  # "" = unchanged; the next step's connection otherwise
     sent: bool = False
     waits_for: str = ""  # str(ReferenceKey) when parked or in conflict, "connection:NAME" when that is paused or open
+    parked_key: ReferenceKey | None = None  # the number that it waits for, when parked
     counted: bool = True  # False gives the attempt back: nothing was tried (paused, deferred)
     attempts: tuple[Attempt, ...] = ()
     references: tuple[Reference, ...] = ()

@@ -1,0 +1,64 @@
+# Needs python3.11, make and git; everything else goes into .venv. `make` alone lists the targets.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN := $(VENV)/.run-stamp
+DEV := $(VENV)/.dev-stamp
+# pip's own report is long; one short line a package shows that it moves. Errors go to stderr as they are.
+INSTALL := $(PY) -m pip install --disable-pip-version-check --prefer-binary --progress-bar off
+SHORT := sed -u -n 's/^Collecting \([^ ;]*\).*/    \1/p'
+
+.PHONY: help setup demo test check e2e bench docs clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(DEV)  ## make .venv with everything that the tests and checks need
+
+demo: $(RUN)  ## start the hub with simulated vendors, send one label event, tell its story (KEEP=1 leaves it running)
+	@$(VENV)/bin/backhaul demo
+
+test: $(DEV)  ## all fast tests: real Redis, SQLite, and PostgreSQL where its binaries are found
+	@$(PY) -m pytest
+
+check: $(DEV)  ## ruff, mypy, and the hub's own check of the example site
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m mypy
+	@$(VENV)/bin/backhaul --env .env.example check
+	@$(VENV)/bin/backhaul --env .env.example test
+
+e2e: $(DEV)  ## the slow suites: real processes, killed and flushed
+	@$(PY) -m pytest -m "e2e or chaos"
+
+bench: $(DEV)  ## measure; prints hardware, settings and figures
+	@$(PY) -m bench
+
+docs: $(DEV)  ## write docs/reference from the schemas
+	@$(PY) -m docs.generate
+
+clean:  ## remove .venv, var and caches
+	@rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "make: no python3.11 found on PATH; install it or say PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11" >&2; exit 1; }
+	@echo "· making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements.txt pyproject.toml | $(PY)
+	@echo "· installing what the hub runs on (once)"
+	@$(INSTALL) -r requirements.txt | $(SHORT)
+	@$(INSTALL) --quiet --no-deps -e .
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUN)
+	@echo "· installing what the tests need (once)"
+	@$(INSTALL) -r requirements-dev.txt | $(SHORT)
+	@touch $@

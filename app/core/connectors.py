@@ -1,0 +1,167 @@
+"""What a vendor's API is (`Connector`) and a merchant's account at it (`Connection`): compiled, ready to use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from app.core.expressions import Value, Where
+from app.core.validation import Validator
+from app.model import Fault, Json, Result
+
+
+@dataclass(frozen=True, slots=True)
+class SettingSpec:
+    """One setting of a connector, as its connections must give it."""
+
+    required: bool = False
+    secret: bool = False  # its values are masked wherever something is shown
+    default: Json = None
+    example: Json = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How hard a connection may be called."""
+
+    rate: float | None = None  # calls per second; None = as many as come
+    concurrency: int = 32  # calls at the same time, over all workers
+    timeout_s: float = 20.0  # per call
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRule:
+    """What an answer means at this vendor. The first rule that fits wins, then the hub's table by status."""
+
+    status: frozenset[int] | None  # None fits every status
+    when: Value | None  # bool; names: body, status, request, args, settings
+    outcome: Result
+    because: str = ""
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A number to keep from an answer. `id` may render to None: nothing to keep."""
+
+    kind: str  # "return", "order", …
+    id: Value  # names: body, status, request, args, settings
+    system: str | None = None  # store a reference to this system; None stores an identifier only
+    from_id: Value | None = None  # the number it translates; None = the document's own
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How to ask whether a call in doubt has worked."""
+
+    operation: str
+    args: Value  # yaml `with:`; names: request, args, settings
+    found: Value  # bool; names: body, status, request, args, settings
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """How to read a list page by page."""
+
+    items: Value  # list; names: body, page, settings
+    next: Value  # the next page or cursor; falsy = this was the last; names: body, page, settings
+    param: str  # query key that takes it
+    first: int = 1
+    size_param: str | None = None
+    size: int | None = None
+    id: Value | None = None  # of an `item`, to drop repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing a vendor's API can do."""
+
+    name: str
+    method: str
+    path: Value  # text; names: args, settings, body
+    where: Where
+    query: Value | None = None  # mapping; a list repeats its key
+    headers: Value | None = None  # mapping of text
+    idempotency_header: str | None = None
+    body_schema: Validator | None = None
+    responses: tuple[ResponseRule, ...] = ()
+    capture: tuple[Capture, ...] = ()
+    probe: Probe | None = None
+    paging: Paging | None = None
+    timeout_s: float | None = None  # None = the connection's
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Messages that need no work: kept as ignored."""
+
+    when: Value  # bool; names: payload, event, settings
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The call that brings what a message lacks."""
+
+    operation: str
+    args: Value  # yaml `with:`; names: payload, event, settings
+    name: str  # yaml `as:`; how the mapping calls the answer's body
+    not_found: Literal["retry", "dead"] = "retry"
+    ready: Value | None = None  # bool; false = not complete yet, try again; names: payload, event, settings and `name`
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """How the vendor's messages are verified, told apart and read."""
+
+    verify: Mapping[str, Json]  # raw scheme; rendered per connection
+    event_id: Value  # text; names: payload, headers, settings
+    event_type: Value  # text; names: payload, headers, settings
+    types: Mapping[str, str]  # the vendor's word to "return" or "order"
+    mapping: str
+    ack_status: int = 200
+    ack_unreadable: int = 200
+    ack_within_s: float = 5.0
+    ignore: frozenset[str] = frozenset()
+    skip: tuple[Skip, ...] = ()
+    fetch: Fetch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """What one vendor's API is. No secrets, no merchant."""
+
+    name: str
+    folder: Path
+    where: Where
+    title: str = ""
+    settings: Mapping[str, SettingSpec] = field(default_factory=dict)
+    auth: Mapping[str, Json] = field(default_factory=lambda: {"scheme": "none"})  # raw; rendered per connection
+    limits: Limits = Limits()
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+    inbound: Inbound | None = None
+    personal: frozenset[str] = frozenset()  # JSON keys that hold personal data, masked in what is shown
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One merchant's account at a connector: settings with secrets resolved, and what was rendered from them."""
+
+    name: str
+    connector: Connector
+    where: Where
+    system: str  # whose numbers these are; the scope of identifiers
+    settings: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    limits: Limits = Limits()
+    auth: Mapping[str, Json] = field(default_factory=lambda: {"scheme": "none"}, repr=False)
+    verify: Mapping[str, Json] | None = field(default=None, repr=False)  # None: it has no inbound
+    secret_values: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def public_settings(self) -> dict[str, Json]:
+        """The settings that are no secrets: what mappings see as `settings`."""
+        specs = self.connector.settings
+        return {key: value for key, value in self.settings.items() if key in specs and not specs[key].secret}

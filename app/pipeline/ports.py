@@ -1,0 +1,68 @@
+"""What the steps of the pipeline need of the world, as small protocols. The adapters fulfil them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from app.model import (
+    Change,
+    DeliveryFinish,
+    Document,
+    EventFinish,
+    Identifier,
+    NewDelivery,
+    Reference,
+    ReferenceKey,
+)
+
+#: (kind, connection, object id): one business object as one source knows it.
+ObjectKey = tuple[str, str, str]
+
+
+class Transaction(Protocol):
+    """One transaction of the ledger: all of it is written, or none."""
+
+    def lock_objects(self, keys: Iterable[ObjectKey]) -> None:
+        """Hold others off these objects until the end of the transaction."""
+
+    def heads(self, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Document]:
+        """The newest document that is not stale, of each object that has one."""
+
+    def add_documents(self, documents: Sequence[Document]) -> None:
+        """Keep these documents."""
+
+    def add_changes(self, document: Document, changes: Sequence[Change]) -> dict[str, str]:
+        """Keep the changes that are new; their ids by key. A key known already is left out."""
+
+    def add_deliveries(self, document: Document, change_id: str, deliveries: Sequence[NewDelivery]) -> None:
+        """Keep these deliveries, due now."""
+
+    def add_identifiers(self, kind: str, connection: str, object_id: str, found: Sequence[Identifier]) -> None:
+        """Make the object findable by these numbers."""
+
+    def finish_events(self, token: str, finishes: Sequence[EventFinish]) -> set[str]:
+        """Write what became of claimed events; the ids of those the token still held."""
+
+    def finish_deliveries(self, token: str, finishes: Sequence[DeliveryFinish]) -> set[str]:
+        """Write what became of claimed deliveries; the ids of those the token still held."""
+
+    def put_reference(self, reference: Reference) -> list[str]:
+        """Keep a translation as the current one; the ids of the deliveries that waited for it and are due now."""
+
+    def count(self, amounts: Mapping[tuple[str, str], float], shard: str) -> None:
+        """Add to counters: {(name, labels as JSON): amount}."""
+
+
+class PipelineLedger(Protocol):
+    """The part of the ledger that reading and delivering use."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """A transaction: committed at the end of the block, rolled back when it raises."""
+
+    def find_reference(self, key: ReferenceKey) -> Reference | None:
+        """The current translation of a number, or None."""
+
+    def pause(self, connection: str, because: str, who: str) -> None:
+        """Stop calling a connection until somebody resumes it."""

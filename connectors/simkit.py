@@ -1,0 +1,255 @@
+"""What every vendor simulator shares: it records each request and misbehaves on demand.
+
+A simulator is a Flask app whose vendor operations are registered with `Simulator.operation`. Beside them it answers:
+
+    GET    /_sim/requests     what it received, with what it did about it (?operation=… for one operation)
+    DELETE /_sim/requests     forget that
+    POST   /_sim/misbehave    {"operation": "announce_return", "mode": "503", "times": 2, "retry_after": 7, "seconds": 5}
+    DELETE /_sim/misbehave    behave again; requests held open are let go
+    POST   /_sim/seed         vendor's data; its shape is told in the simulator's own docstring
+    GET    /_sim/health       {"simulator": name}
+"""
+
+from __future__ import annotations
+
+import copy
+import hmac
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+
+#: The credential that every simulator takes unless it is told another.
+TOKEN = "sim-token"
+
+#: Each way to misbehave, and whether the request takes effect all the same.
+MODES = {
+    "503": False,
+    "429": False,
+    "401": False,
+    "html502": False,
+    "timeout": False,
+    "drop_before_apply": False,
+    "slow": True,
+    "timeout_after_apply": True,
+    "drop": True,
+}
+_HELD_S = 60.0
+_KEPT = 200_000
+
+
+@dataclass
+class Answer:
+    """What an operation answers. `effect` says what it changed at the vendor; "" changed nothing."""
+
+    body: Any
+    status: int = 200
+    effect: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Recorded:
+    """One request as it came and what became of it. `ended_at` stays 0 while it is held open."""
+
+    number: int
+    at: float
+    operation: str
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: Any
+    status: int = 0
+    effect: str = ""
+    misbehaved: str = ""
+    ended_at: float = 0.0
+
+
+@dataclass
+class Misbehaviour:
+    """A fault to come. `times` counts down; None lasts until it is cleared."""
+
+    operation: str
+    mode: str
+    times: int | None = 1
+    retry_after: int | None = None
+    seconds: float = 2.0
+
+
+class Simulator:
+    """The shared half of a simulator: register operations on it, then serve its `app`."""
+
+    def __init__(self, name: str, *, token: str = TOKEN, seed: Callable[[Any], Any] | None = None) -> None:
+        self.name, self.token, self.app = name, token, Flask(name)
+        self.lock = threading.RLock()
+        self.requests: deque[Recorded] = deque(maxlen=_KEPT)
+        self._count = 0
+        self._faults: list[Misbehaviour] = []
+        self._let_go = threading.Event()
+        self._seed = seed
+        self.app.json.sort_keys = False  # type: ignore[attr-defined]
+        self.app.extensions["simulator"] = self
+        self._register_control()
+
+    def operation(
+        self, name: str, method: str, *paths: str, auth: bool = True
+    ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+        """Serve a function as the vendor's operation `name`. It runs alone: the simulator's lock is held."""
+
+        def register(handle: Callable[..., Answer]) -> Callable[..., Answer]:
+            for path in paths:
+
+                def view(**values: str) -> Response:
+                    return self._serve(name, handle, values, auth)
+
+                self.app.add_url_rule(path, f"{name} {path}", view, methods=[method])
+            return handle
+
+        return register
+
+    def misbehave(self, operation: str, mode: str, **details: Any) -> None:
+        """Plan a fault for the next requests of an operation ("*" for any). Raises ValueError for an unknown mode."""
+        if mode not in MODES:
+            raise ValueError(f"mode {mode!r} is none of {', '.join(MODES)}")
+        with self.lock:
+            self._faults.append(Misbehaviour(operation, mode, **details))
+
+    def behave(self) -> None:
+        """Forget planned faults and let requests that are held open go."""
+        with self.lock:
+            self._faults.clear()
+            self._let_go.set()
+            self._let_go = threading.Event()
+
+    def effects(self) -> list[str]:
+        """What requests have changed here, in order."""
+        with self.lock:
+            return [one.effect for one in self.requests if one.effect]
+
+    # --- one request -----------------------------------------------------------------------------
+
+    def _serve(self, name: str, handle: Callable[..., Answer], values: dict[str, str], auth: bool) -> Response:
+        record = self._record(name)
+        fault = self._take_fault(name)
+        record.misbehaved = fault.mode if fault else ""
+        if auth and not self._authorized():
+            answer = Answer({"message": "missing or wrong access token"}, 401)
+        elif fault and not MODES[fault.mode]:
+            answer = self._refuse(fault)
+        else:
+            with self.lock:
+                answer = handle(**values)
+                record.effect = answer.effect
+        if fault:
+            self._disturb(fault)
+        record.status, record.ended_at = answer.status, time.time()
+        response = Response(answer.body) if isinstance(answer.body, str) else jsonify(answer.body)
+        response.status_code = answer.status
+        response.headers.extend(answer.headers)
+        return response
+
+    def _record(self, operation: str) -> Recorded:
+        headers = {key: _masked(key, value) for key, value in request.headers.items()}
+        body = request.get_json(force=True, silent=True)
+        if body is None and (text := request.get_data(as_text=True)):
+            body = text
+        query = {key: request.args.getlist(key) for key in request.args}
+        with self.lock:
+            self._count += 1
+            record = Recorded(
+                self._count, time.time(), operation, request.method, request.path, query, headers, copy.deepcopy(body)
+            )
+            self.requests.append(record)
+        return record
+
+    def _authorized(self) -> bool:
+        given = request.headers.get("Authorization", "")
+        return hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode())
+
+    def _take_fault(self, operation: str) -> Misbehaviour | None:
+        with self.lock:
+            for fault in self._faults:
+                if fault.operation not in ("*", operation):
+                    continue
+                if fault.times is not None:
+                    fault.times -= 1
+                    if fault.times <= 0:
+                        self._faults.remove(fault)
+                return fault
+        return None
+
+    def _refuse(self, fault: Misbehaviour) -> Answer:
+        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        if fault.mode == "html502":
+            return Answer("<html><body><h1>502 Bad Gateway</h1></body></html>", 502, headers={"Content-Type": "text/html"})
+        words = {"503": "down for maintenance", "429": "too many requests", "401": "access token expired"}
+        status = int(fault.mode) if fault.mode in words else 504
+        return Answer({"message": words.get(fault.mode, "no answer")}, status, headers=headers)
+
+    def _disturb(self, fault: Misbehaviour) -> None:
+        if fault.mode == "slow":
+            time.sleep(fault.seconds)
+        elif fault.mode.startswith("timeout"):
+            self._let_go.wait(_HELD_S)
+        if fault.mode.startswith(("timeout", "drop")):
+            _hang_up()
+
+    # --- control ---------------------------------------------------------------------------------
+
+    def _register_control(self) -> None:
+        app = self.app
+
+        @app.get("/_sim/health")
+        def health() -> Response:
+            return jsonify(simulator=self.name)
+
+        @app.get("/_sim/requests")
+        def list_requests() -> Response:
+            wanted = request.args.get("operation")
+            with self.lock:
+                found = [asdict(one) for one in self.requests if wanted in (None, one.operation)]
+            return jsonify(requests=found, effects=[one["effect"] for one in found if one["effect"]])
+
+        @app.delete("/_sim/requests")
+        def forget_requests() -> Response:
+            with self.lock:
+                self.requests.clear()
+            return jsonify(requests=[])
+
+        @app.post("/_sim/misbehave")
+        def misbehave() -> tuple[Response, int]:
+            wanted = dict(request.get_json(force=True))
+            try:
+                self.misbehave(wanted.pop("operation", "*"), str(wanted.pop("mode", "")), **wanted)
+            except (TypeError, ValueError) as error:
+                return jsonify(message=str(error)), 400
+            return jsonify(planned=True), 200
+
+        @app.delete("/_sim/misbehave")
+        def behave() -> Response:
+            self.behave()
+            return jsonify(planned=False)
+
+        @app.post("/_sim/seed")
+        def seed() -> tuple[Response, int]:
+            if self._seed is None:
+                return jsonify(message=f"{self.name} has nothing to seed"), 404
+            with self.lock:
+                return jsonify(self._seed(request.get_json(force=True))), 200
+
+
+def _masked(name: str, value: str) -> str:
+    return "***" if name.lower() in ("authorization", "cookie") else value
+
+
+def _hang_up() -> None:
+    connection: socket.socket | None = request.environ.get("werkzeug.socket")
+    if connection is None:
+        raise ConnectionResetError("the simulator hung up")
+    connection.shutdown(socket.SHUT_RDWR)
