@@ -21,7 +21,7 @@ help:  ## list the targets
 setup: $(DEV)  ## make .venv with everything that the tests and checks need
 
 demo: $(RUN)  ## start the hub with simulated vendors, send one label event, tell its story (KEEP=1 leaves it running)
-	@$(VENV)/bin/backhaul demo
+	@$(VENV)/bin/backhaul demo $(if $(KEEP),--keep)
 
 test: $(DEV)  ## all fast tests: real Redis, SQLite, and PostgreSQL where its binaries are found
 	@$(PY) -m pytest

@@ -4,7 +4,7 @@ A simulator is a Flask app whose vendor operations are registered with `Simulato
 
     GET    /_sim/requests     what it received, with what it did about it (?operation=… for one operation)
     DELETE /_sim/requests     forget that
-    POST   /_sim/misbehave    {"operation": "announce_return", "mode": "503", "times": 2, "retry_after": 7, "seconds": 5}
+    POST   /_sim/misbehave    {"operation": "announce_return", "mode": "503", "times": 2, "retry_after": 7}
     DELETE /_sim/misbehave    behave again; requests held open are let go
     POST   /_sim/seed         vendor's data; its shape is told in the simulator's own docstring
     GET    /_sim/health       {"simulator": name}
@@ -187,7 +187,9 @@ class Simulator:
     def _refuse(self, fault: Misbehaviour) -> Answer:
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         if fault.mode == "html502":
-            return Answer("<html><body><h1>502 Bad Gateway</h1></body></html>", 502, headers={"Content-Type": "text/html"})
+            return Answer(
+                "<html><body><h1>502 Bad Gateway</h1></body></html>", 502, headers={"Content-Type": "text/html"}
+            )
         words = {"503": "down for maintenance", "429": "too many requests", "401": "access token expired"}
         status = int(fault.mode) if fault.mode in words else 504
         return Answer({"message": words.get(fault.mode, "no answer")}, status, headers=headers)

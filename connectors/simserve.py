@@ -18,7 +18,6 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from connectors.simkit import TOKEN
 
 
-
 class _QuietHandler(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
         """Requests are recorded, not printed."""

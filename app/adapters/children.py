@@ -9,10 +9,11 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
+def die_with_parent(*, at_once: bool = False) -> None:
     """Have the kernel end this process when its parent dies, `kill -9` included. Linux only; elsewhere does nothing.
 
-    Runs in the child between fork and exec; the parent must start children from a thread that lives as long as it.
+    The signal is SIGTERM, or SIGKILL with `at_once`. Runs in the child, where it may stand between fork and exec; the
+    parent must start children from a thread that lives as long as it.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if at_once else signal.SIGTERM, 0, 0, 0)

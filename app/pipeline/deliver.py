@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from app.core import counting
+from app.core.outcomes import may_repeat
 from app.core.ports import Clock, Ids
 from app.core.routing import Route, RouteCall, match
 from app.core.site import Site
@@ -116,7 +117,7 @@ class Deliverer:
         if faults:
             what = "the rendered body does not fit the operation's schema: " + "; ".join(faults)
             return self._finisher.dead(work, f"{what}; mend mapping {call.mapping}, then retry", "data")
-        if work.sent and not rendered.operation.repeatable:
+        if work.sent and not may_repeat(rendered.operation):
             settled = self._settle(work, call, rendered, attempts)
             if settled is not None:
                 return settled
@@ -129,7 +130,7 @@ class Deliverer:
         connection = self._site.connections[call.connection]
         names = names_for(work.document, work.change)
         names["answers"] = list(work.answers)
-        names["settings"] = connection.open_settings
+        names["settings"] = connection.public_settings
         if mapping.split is not None:
             parts = split_items(mapping, names)
             if work.part not in parts:

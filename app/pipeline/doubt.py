@@ -35,7 +35,7 @@ class Doubt:
         assert probe is not None
         names = {
             "request": {"body": rendered.body, "args": rendered.args},
-            "settings": self._site.connections[call.connection].open_settings,
+            "settings": self._site.connections[call.connection].public_settings,
         }
         called = self._caller.call(call.connection, probe.operation, probe.args.render(names, "probe.with"))
         if isinstance(called, Blocked):

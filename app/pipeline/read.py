@@ -153,7 +153,7 @@ class Reader:
         mapping = self._site.mappings[inbound.mapping]
         assert mapping.document is not None
         body = mapping.document.render(names, "document")
-        faults = self._site.document_errors(kind, body)
+        faults = self._site.validators[kind].errors(body)
         if faults:
             raise DataError("; ".join(faults), where=str(mapping.where), todo=f"mend mapping {mapping.name}, then retry")
         for breach in broken_laws(body):

@@ -44,7 +44,7 @@ class Resolver:
         path = f"references.{use.name}.id"
         wanted = as_id(use.id.render(names, path), path)
         file = self._site.references[use.kind, use.from_system, use.to_system]
-        scope = as_text(file.scope.render({**names, "id": wanted}, "scope")) if file.scope else ""
+        scope = str(file.scope.render(names, "scope")) if file.scope else ""
         key = ReferenceKey(use.kind, use.from_system, use.to_system, wanted, scope)
         found = Resolution(key)
         for step in file.steps:
@@ -68,14 +68,14 @@ class Resolver:
                     return False
                 found.reference = stored
             case files.Derive(value=value):
-                to_id = as_id(value.render({"id": key.id}, "derive"), "derive")
+                to_id = as_id(value.render(_names(key), "derive"), "derive")
                 found.reference = Reference(key, to_id, "derive", now, {"from": key.id})
             case files.Lookup():
                 return self._looked_up(step, found, delivery_id, number)
         return True
 
     def _looked_up(self, step: files.Lookup, found: Resolution, delivery_id: str, number: int) -> bool:
-        names = {"id": found.key.id}
+        names = _names(found.key)
         called = self._caller.call(step.connection, step.operation, step.args.render(names, "lookup.with"))
         if isinstance(called, Blocked):
             found.blocked = called
@@ -114,9 +114,8 @@ def _conflict(key: ReferenceKey, candidates: list[str], evidence: dict[str, Any]
     return Reference(key, "", "lookup", at, {**evidence, "candidates": candidates}, state="conflict")
 
 
-def as_text(value: Any) -> str:
-    """A whole number or text as text, exactly."""
-    return value if isinstance(value, str) else str(value)
+def _names(key: ReferenceKey) -> dict[str, Any]:
+    return {"id": key.id, "scope": key.scope}
 
 
 def as_id(value: Any, path: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.core.mapping import MappingFile
 from app.core.ports import Ids
-from app.core.routing import Route, match
+from app.core.routing import Route, change_view, match
 from app.core.site import Site
 from app.errors import DataError
 from app.model import Change, Document, Json, NewDelivery
@@ -39,8 +39,12 @@ def deliveries(site: Site, ids: Ids, document: Document, change: Change) -> Iter
 
 def names_for(document: Document, change: Change) -> dict[str, Any]:
     """The names that routes and mappings see of a change: the document under its kind, and `change`."""
-    about = {"name": change.name, "key": change.key, **change.data}
-    return {document.kind: document.body, "raw": document.raw, "source": document.connection, "change": about}
+    return {
+        document.kind: document.body,
+        "raw": document.raw,
+        "source": document.connection,
+        "change": change_view(change),
+    }
 
 
 def split_items(mapping: MappingFile, names: dict[str, Any]) -> dict[str, Json]:

@@ -1,0 +1,248 @@
+"""Claims: due work is taken in batches, by one UPDATE, under a lease and a token.
+
+A claimed row's `due_at` is the end of its lease. When its worker dies, the row is due again without anybody's doing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Table,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from app.adapters.ledger.columns import from_ms
+from app.adapters.ledger.rows import changes_by_id, documents_by_id, to_event_work
+from app.adapters.ledger.schema import calls, deliveries, events
+from app.adapters.ledger.shared_schema import lanes
+from app.adapters.ledger.store import Store, ahead, bare
+from app.core.jsontext import loads
+from app.model import DeliveryWork, EventWork
+
+#: Work that has taken down so many workers in a row is set aside instead of taking down the next.
+DEADLY = 5
+#: `due_count` counts no further: nobody wants more than "a lot".
+COUNTED = 10_000
+
+_now = bindparam("now", type_=BigInteger)
+_BECAUSE = f"its worker died {DEADLY} times: something in it ends the process; look into the log, then `retry`"
+
+
+def head_of_line(row: Any) -> ColumnElement[bool]:
+    """No earlier unfinished delivery of the same order key, and none of them running. NULL keys are free.
+
+    A later one runs while an earlier one is due only after `retry` of a dead one.
+    """
+    other = deliveries.alias("other")
+    return ~exists().where(
+        other.c.order_key == row.order_key,
+        other.c.due_at.is_not(None),
+        other.c.seq != row.seq,
+        or_(other.c.seq < row.seq, and_(other.c.state == "running", other.c.due_at > _now)),
+    )
+
+
+def _claimable(table: Table) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [table.c.due_at <= _now]
+    return [*conditions, head_of_line(table.c)] if table is deliveries else conditions
+
+
+def _claim(table: Table, lane: Any, *returned: Any) -> Any:
+    """The claim. MATERIALIZED in effect: a locking CTE is never folded in, so LIMIT holds whatever the plan."""
+    c = table.c
+    picked = (
+        select(c.seq)
+        .where(lane == bindparam("lane"), *_claimable(table))
+        .order_by(c.due_at, c.seq)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+        .cte("picked")
+    )
+    lapsed = c.state == "running"
+    deadly = and_(lapsed, c.deaths >= DEADLY - 1)
+    values: dict[str, Any] = {
+        "claimed_from": c.state,
+        "claimed_at": _now,
+        "state": case((deadly, "dead"), else_="running"),
+        "due_at": case((deadly, null()), else_=bindparam("lease_end", type_=BigInteger)),
+        "token": case((deadly, null()), else_=bindparam("holder")),
+        "attempts": case((deadly, c.attempts), else_=c.attempts + 1),
+        "deaths": case((lapsed, c.deaths + 1), else_=c.deaths),
+        "because": case((deadly, literal(_BECAUSE)), else_=c.because),
+        "fault": case((deadly, "data"), else_=c.fault),
+        "updated_at": _now,
+    }
+    if table is deliveries:
+        # Whoever held it may have sent before it died.
+        values["sent"] = or_(c.sent, lapsed)
+    return update(table).where(c.seq.in_(select(picked.c.seq))).values(values).returning(*returned)
+
+
+_claim_events = _claim(events, events.c.connection, *events.c)
+_claim_deliveries = _claim(deliveries, deliveries.c.lane, *deliveries.c)
+_answers = select(calls.c.delivery_id, calls.c.step, calls.c.answer).where(
+    calls.c.delivery_id.in_(bindparam("ids", expanding=True))
+)
+
+
+def _renew(table: Table) -> Any:
+    return (
+        update(table)
+        .where(table.c.token == bindparam("holder"), table.c.state == "running")
+        .values(due_at=bindparam("lease_end", type_=BigInteger))
+    )
+
+
+def _hand_back(table: Table) -> Any:
+    c = table.c
+    return (
+        update(table)
+        .where(c.id.in_(bindparam("ids", expanding=True)), c.token == bindparam("holder"), c.state == "running")
+        .values(
+            state=c.claimed_from,
+            due_at=_now,
+            token=None,
+            attempts=c.attempts - 1,
+            # Still in the hands of a worker that died before: the next claim counts that death again.
+            deaths=case((c.claimed_from == "running", c.deaths - 1), else_=c.deaths),
+            updated_at=_now,
+        )
+    )
+
+
+_renews = (_renew(events), _renew(deliveries))
+_hands_back = (_hand_back(events), _hand_back(deliveries))
+
+
+def _lanes_of(table: Table, lane: Any) -> Any:
+    """The distinct lanes with anything unfinished, hopping from one to the next through the index."""
+    first = select(func.min(lane).label("lane")).where(table.c.due_at.is_not(None)).cte("hop", recursive=True)
+    following = (
+        select(func.min(lane)).where(table.c.due_at.is_not(None), lane > first.c.lane).scalar_subquery().label("lane")
+    )
+    hops = first.union_all(select(following).where(first.c.lane.is_not(None)))
+    found = exists().where(lane == hops.c.lane, *_claimable(table))
+    shut = exists().where(
+        lanes.c.connection == hops.c.lane,
+        or_(lanes.c.paused, lanes.c.open_until > _now, lanes.c.trial_until > _now),
+    )
+    return select(hops.c.lane).where(hops.c.lane.is_not(None), ~shut, found)
+
+
+_event_lanes = _lanes_of(events, events.c.connection)
+_delivery_lanes = _lanes_of(deliveries, deliveries.c.lane)
+
+
+def _counted(table: Table, lane: Any) -> Any:
+    some = select(literal(1)).where(lane == bindparam("lane"), *_claimable(table)).limit(COUNTED).subquery()
+    return select(func.count()).select_from(some)
+
+
+def _next(table: Table, lane: Any) -> Any:
+    conditions: list[ColumnElement[bool]] = [lane == bindparam("lane"), table.c.due_at.is_not(None)]
+    if table is deliveries:
+        conditions.append(head_of_line(table.c))
+    return select(table.c.due_at).where(*conditions).order_by(table.c.due_at).limit(1)
+
+
+_counts = {"in": _counted(events, events.c.connection), "out": _counted(deliveries, deliveries.c.lane)}
+_nexts = {"in": _next(events, events.c.connection), "out": _next(deliveries, deliveries.c.lane)}
+
+
+class Claiming(Store):
+    """Hands out due work. Every method raises `LedgerUnavailable`."""
+
+    def due_lanes(self) -> list[str]:
+        """The lanes ("in:shop", "out:wms") with something claimable now, but for those paused or shut by a breaker."""
+        now = {"now": self._now()}
+        with self._db.read() as connection:
+            reads = [f"in:{lane}" for lane in connection.scalars(_event_lanes, now)]
+            return reads + [f"out:{lane}" for lane in connection.scalars(_delivery_lanes, now)]
+
+    def claim_events(self, connection: str, limit: int, lease_s: float, token: str) -> list[EventWork]:
+        """Take up to `limit` due events of a connection, oldest due first. A token is used for one claim only."""
+        with self._db.write() as db:
+            rows = db.execute(_claim_events, self._claim_of(connection, limit, lease_s, token)).all()
+        return [to_event_work(row) for row in sorted(rows, key=lambda row: row.seq) if row.state == "running"]
+
+    def claim_deliveries(self, connection: str, limit: int, lease_s: float, token: str) -> list[DeliveryWork]:
+        """Take up to `limit` due deliveries whose current call goes to `connection`, oldest due first.
+
+        Of deliveries with one order key only the first unfinished one is taken. A token is used for one claim only.
+        """
+        with self._db.write() as db:
+            found = db.execute(_claim_deliveries, self._claim_of(connection, limit, lease_s, token)).all()
+            rows = sorted((row for row in found if row.state == "running"), key=lambda row: row.seq)
+            documents = documents_by_id(db, {row.document_id for row in rows})
+            changes = changes_by_id(db, {row.change_id for row in rows})
+            later = [row.id for row in rows if row.step]
+            answers = db.execute(_answers, {"ids": later}).all() if later else []
+        known = {(row.delivery_id, row.step): row.answer for row in answers}
+        parsed_documents = {key: make() for key, make in documents.items()}
+        parsed_changes = {key: make() for key, make in changes.items()}
+        return [
+            DeliveryWork(
+                delivery_id=row.id,
+                route=row.route,
+                part=row.part,
+                lane=row.lane,
+                step=row.step,
+                came_from=row.claimed_from,
+                attempts=row.attempts,
+                resends=row.resends,
+                sent=row.sent,
+                created_at=from_ms(row.began_at),
+                parked_at=None if row.parked_at is None else from_ms(row.parked_at),
+                document=parsed_documents[row.document_id],
+                change=parsed_changes[row.change_id],
+                change_id=row.change_id,
+                answers=tuple(loads(known.get((row.id, step), "null")) for step in range(row.step)),
+            )
+            for row in rows
+        ]
+
+    def renew(self, token: str, lease_s: float) -> int:
+        """Move the end of the lease of all that the token still holds; how many that is."""
+        wanted = {"holder": token, "lease_end": ahead(self._now(), lease_s)}
+        with self._db.write() as connection:
+            return sum(connection.execute(statement, wanted).rowcount for statement in _renews)
+
+    def hand_back(self, token: str, ids: Sequence[str]) -> int:
+        """Give back what was claimed and not begun, as if it had not been claimed; how many that was."""
+        if not ids:
+            return 0
+        wanted = {"holder": token, "ids": list(ids), "now": self._now()}
+        with self._db.write() as connection:
+            return sum(connection.execute(statement, wanted).rowcount for statement in _hands_back)
+
+    def due_count(self, lane: str) -> int:
+        """How much is claimable now in a lane ("in:shop", "out:wms"); counted up to 10,000."""
+        query = _counts["in" if lane.startswith("in:") else "out"]
+        with self._db.read() as connection:
+            return int(connection.scalar(query, {"lane": bare(lane), "now": self._now()}))
+
+    def next_due(self, lane: str) -> datetime | None:
+        """When something in a lane will be claimable (in the past: it is already); None when nothing waits."""
+        query = _nexts["in" if lane.startswith("in:") else "out"]
+        with self._db.read() as connection:
+            due = connection.scalar(query, {"lane": bare(lane), "now": self._now()})
+        return None if due is None else from_ms(due)
+
+    def _claim_of(self, connection: str, limit: int, lease_s: float, token: str) -> dict[str, object]:
+        now = self._now()
+        lane = bare(connection)
+        return {"lane": lane, "limit": limit, "holder": token, "now": now, "lease_end": ahead(now, lease_s)}

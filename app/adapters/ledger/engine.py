@@ -1,0 +1,209 @@
+"""The database behind the ledger: connections, transactions, and what "cannot be reached" means."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.errors import ConfigError, LedgerUnavailable
+
+Dialect = Literal["sqlite", "postgresql"]
+Insert = sqlite.Insert | postgresql.Insert
+
+#: Since this SQLite, several writers cannot lose a commit when the write-ahead log is reset (sqlite.org/wal.html).
+_SAFE = (3, 51, 3)
+_SAFE_BACKPORTS = {(3, 44): 6, (3, 50): 7}
+
+
+def parse(url: str) -> URL:
+    """The database URL with the driver that the hub uses. Raises `ConfigError` for one it cannot use."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError("DATABASE_URL is no database URL, write sqlite:///path or postgresql://host/name") from None
+    dialect = parsed.get_backend_name()
+    if dialect in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if dialect != "sqlite":
+        raise ConfigError(f"DATABASE_URL names {dialect!r}, the ledger works with sqlite and postgresql")
+    if parsed.database in (None, "", ":memory:"):
+        raise ConfigError("DATABASE_URL names no file, the ledger must outlive its process: write sqlite:///path")
+    return parsed
+
+
+def sqlite_module() -> Any:
+    """The newer SQLite of pysqlite3 where there is a wheel of it, else Python's own."""
+    try:
+        return importlib.import_module("pysqlite3.dbapi2")
+    except ImportError:
+        return importlib.import_module("sqlite3.dbapi2")
+
+
+def sqlite_version() -> str:
+    """The version of the SQLite in use."""
+    return str(sqlite_module().sqlite_version)
+
+
+def sqlite_is_safe(version: str | None = None) -> bool:
+    """Whether this SQLite is free of the fault that can lose commits when several processes write."""
+    numbers = tuple(int(part) for part in (version or sqlite_version()).split("."))
+    backport = _SAFE_BACKPORTS.get(numbers[:2])
+    return numbers >= _SAFE or (backport is not None and numbers[2] >= backport)
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turns what the database says when it cannot work now into `LedgerUnavailable`; our own faults pass."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, InternalError) as error:
+        raise LedgerUnavailable(_words(error)) from error
+    except DatabaseError as error:
+        # The bare class is SQLite's word for a file that is damaged or no database; its subclasses are our faults.
+        if type(error) is not DatabaseError:
+            raise
+        raise LedgerUnavailable(_words(error)) from error
+    except PoolTimeout as error:
+        raise LedgerUnavailable("all connections to the ledger are in use") from error
+
+
+class Database:
+    """One database with its pools. Safe to share between threads, not between a process and its fork."""
+
+    def __init__(self, url: str, busy_timeout_s: float) -> None:
+        parsed = parse(url)
+        self.url = parsed
+        self.dialect: Dialect = "sqlite" if parsed.get_backend_name() == "sqlite" else "postgresql"
+        self._busy_timeout_s = busy_timeout_s
+        self._writing = threading.local()
+        # SQLite takes one writer at a time and its busy handler polls: threads queue here instead.
+        self._turn = threading.Lock() if self.dialect == "sqlite" else None
+        if self.dialect == "sqlite":
+            self._writer = _sqlite(parsed, busy_timeout_s, "BEGIN IMMEDIATE", ("PRAGMA cache_size = -16000",), 1, 0)
+            self._reader = _sqlite(parsed, busy_timeout_s, "BEGIN", ("PRAGMA query_only = ON",), 4, 16)
+        else:
+            self._writer = self._reader = _postgresql(parsed, busy_timeout_s)
+
+    def insert(self, table: Table) -> Any:
+        """An INSERT that can say ON CONFLICT: the two dialects write it alike, but from two modules."""
+        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection to read from. Raises `LedgerUnavailable`."""
+        with unavailable(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: committed at the end of the block, rolled back when it raises.
+
+        Raises `LedgerUnavailable` when the database cannot take it now; nothing of it is written then.
+        """
+        if getattr(self._writing, "now", False):
+            raise RuntimeError("a transaction of the ledger is open in this thread already: they do not nest")
+        self._writing.now = True
+        try:
+            with unavailable(), self._my_turn(), self._writer.begin() as connection:
+                yield connection
+        finally:
+            self._writing.now = False
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=self._busy_timeout_s):
+            raise LedgerUnavailable(f"other threads have kept the ledger busy for {self._busy_timeout_s:g} s")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+
+def _sqlite(url: URL, busy_timeout_s: float, begin: str, pragmas: tuple[str, ...], size: int, more: int) -> Engine:
+    engine = create_engine(
+        url,
+        module=sqlite_module(),
+        # The driver would begin by itself, and too late: None leaves that to us.
+        connect_args={"timeout": busy_timeout_s, "isolation_level": None, "check_same_thread": False},
+        pool_size=size,
+        max_overflow=more,
+        pool_timeout=busy_timeout_s,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        # FULL: an answer 2xx must not be lost with the power. NORMAL would lose the last commits.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgresql(url: URL, busy_timeout_s: float) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={"connect_timeout": max(2, round(busy_timeout_s))},
+        pool_size=5,
+        max_overflow=15,
+        pool_timeout=busy_timeout_s,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+    )
+    wait_ms = max(1, round(busy_timeout_s * 1000))
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = {wait_ms}")
+            cursor.execute("SET TIME ZONE 'UTC'")
+        connection.commit()
+
+    return engine
+
+
+def once(make: Callable[[Database], Any]) -> Callable[[Database], Any]:
+    """Builds a statement once per dialect: SQLAlchemy then finds its compiled form by identity of its parts."""
+    built: dict[Dialect, Any] = {}
+
+    def statement(db: Database) -> Any:
+        if db.dialect not in built:
+            built[db.dialect] = make(db)
+        return built[db.dialect]
+
+    return statement
+
+
+def ping(db: Database) -> None:
+    """Raises `LedgerUnavailable` when the database does not answer."""
+    with db.read() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def _words(error: Any) -> str:
+    told = " ".join(str(error.orig if error.orig is not None else error).split())
+    return told[:300]

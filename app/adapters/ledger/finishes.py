@@ -1,0 +1,218 @@
+"""Finishes: what became of claimed work. A token that no longer holds a row changes nothing of it.
+
+The tries that a late worker made are kept all the same: they happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from app.adapters.ledger.columns import bounded, to_ms
+from app.adapters.ledger.engine import once
+from app.adapters.ledger.references import ReferenceWriting
+from app.adapters.ledger.rows import from_attempt
+from app.adapters.ledger.schema import attempts, calls, deliveries, documents, events
+from app.adapters.ledger.shared_schema import lanes
+from app.adapters.ledger.store import bare
+from app.core.jsontext import dump_text
+from app.model import Attempt, DeliveryFinish, EventFinish
+
+_CONNECTION = "connection:"
+
+_held_events = (
+    select(events.c.id, events.c.claimed_at)
+    .where(
+        events.c.id.in_(bindparam("ids", expanding=True)),
+        events.c.token == bindparam("holder"),
+        events.c.state == "running",
+    )
+    .order_by(events.c.seq)
+    .with_for_update()
+)
+_held_deliveries = (
+    select(
+        deliveries.c.id,
+        deliveries.c.claimed_at,
+        deliveries.c.step,
+        deliveries.c.lane,
+        deliveries.c.sent,
+        deliveries.c.parked_at,
+        documents.c.kind,
+        documents.c.connection,
+        documents.c.object_id,
+    )
+    .join_from(deliveries, documents, documents.c.id == deliveries.c.document_id)
+    .where(
+        deliveries.c.id.in_(bindparam("ids", expanding=True)),
+        deliveries.c.token == bindparam("holder"),
+        deliveries.c.state == "running",
+    )
+    .order_by(deliveries.c.seq)
+    .with_for_update(of=deliveries)
+)
+_freed_since = select(lanes.c.connection, lanes.c.freed_at).where(
+    lanes.c.connection.in_(bindparam("connections", expanding=True)), lanes.c.freed_at.is_not(None)
+)
+_finish_event = (
+    update(events)
+    .where(events.c.id == bindparam("row_id"))
+    .values(
+        state=bindparam("new_state"),
+        due_at=bindparam("new_due_at"),
+        because=bindparam("new_because"),
+        fault=bindparam("new_fault"),
+        waits_for=bindparam("new_waits_for"),
+        document_id=bindparam("new_document_id"),
+        attempts=events.c.attempts - bindparam("uncounted"),
+        updated_at=bindparam("now"),
+        deaths=0,
+        token=None,
+    )
+)
+_finish_delivery = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("row_id"))
+    .values(
+        state=bindparam("new_state"),
+        due_at=bindparam("new_due_at"),
+        because=bindparam("new_because"),
+        fault=bindparam("new_fault"),
+        waits_for=bindparam("new_waits_for"),
+        step=bindparam("new_step"),
+        lane=bindparam("new_lane"),
+        sent=bindparam("new_sent"),
+        parked_at=bindparam("new_parked_at"),
+        attempts=deliveries.c.attempts - bindparam("uncounted"),
+        updated_at=bindparam("now"),
+        deaths=0,
+        token=None,
+    )
+)
+_insert_attempts = once(lambda db: db.insert(attempts).on_conflict_do_nothing())
+
+
+def _upsert_calls(db: Any) -> Any:
+    adding = db.insert(calls)
+    fields = ("connection", "operation", "idempotency_key", "state", "answer", "updated_at")
+    return adding.on_conflict_do_update(
+        index_elements=["delivery_id", "step"], set_={name: adding.excluded[name] for name in fields}
+    )
+
+
+_put_calls = once(_upsert_calls)
+
+
+class Finishing(ReferenceWriting):
+    """The part of a transaction that writes what became of claimed work."""
+
+    def finish_events(self, token: str, finishes: Sequence[EventFinish]) -> set[str]:
+        """Write what became of claimed events; the ids of those that the token still held."""
+        if not finishes:
+            return set()
+        self._keep_attempts(attempt for finish in finishes for attempt in finish.attempts)
+        wanted = {"ids": [finish.event_id for finish in finishes], "holder": token}
+        held = {row.id: row for row in self._connection.execute(_held_events, wanted)}
+        mine = [finish for finish in finishes if finish.event_id in held]
+        freed = self._freed(finish.waits_for for finish in mine)
+        rows = [self._common(finish.event_id, finish, held[finish.event_id], freed) for finish in mine]
+        for row, finish in zip(rows, mine, strict=True):
+            row["new_document_id"] = finish.document_id or None
+        if rows:
+            self._connection.execute(_finish_event, rows)
+        return set(held)
+
+    def finish_deliveries(self, token: str, finishes: Sequence[DeliveryFinish]) -> set[str]:
+        """Write what became of claimed deliveries; the ids of those that the token still held.
+
+        `finish.step` is where the delivery stands from now on: its operation, key and answer are those of the call
+        that it stood at until now. What it waits for may have come meanwhile: then it is due at once.
+        """
+        if not finishes:
+            return set()
+        self._keep_attempts(attempt for finish in finishes for attempt in finish.attempts)
+        wanted = {"ids": [finish.delivery_id for finish in finishes], "holder": token}
+        held = {row.id: row for row in self._connection.execute(_held_deliveries, wanted)}
+        mine = [finish for finish in finishes if finish.delivery_id in held]
+        self.lock_objects(
+            ("reference", key, "") for finish in mine for key in (finish.waits_for, *_references(finish)) if key
+        )
+        for finish in mine:
+            row = held[finish.delivery_id]
+            for reference in finish.references:
+                self.put_reference(reference)
+            self.add_identifiers(row.kind, row.connection, row.object_id, finish.identifiers)
+        freed = self._freed(finish.waits_for for finish in mine)
+        freed.update(self._known_since([finish.waits_for for finish in mine if finish.waits_for]))
+        if mine:
+            self._connection.execute(
+                _finish_delivery, [self._delivery(finish, held[finish.delivery_id], freed) for finish in mine]
+            )
+        made = [self._call(finish, held[finish.delivery_id]) for finish in mine if finish.operation]
+        if made:
+            self._connection.execute(_put_calls(self._db), made)
+        return set(held)
+
+    def _keep_attempts(self, made: Iterable[Attempt]) -> None:
+        if rows := [from_attempt(attempt) for attempt in made]:
+            self._connection.execute(_insert_attempts(self._db), rows)
+
+    def _freed(self, waits: Iterable[str]) -> dict[str, int]:
+        """When the connections that something waits for were last resumed, under the words that it waits with."""
+        names = {wait.removeprefix(_CONNECTION) for wait in waits if wait.startswith(_CONNECTION)}
+        if not names:
+            return {}
+        found = self._connection.execute(_freed_since, {"connections": sorted(names)})
+        return {f"{_CONNECTION}{row.connection}": row.freed_at for row in found}
+
+    def _common(
+        self, row_id: str, finish: EventFinish | DeliveryFinish, held: Any, freed: dict[str, int]
+    ) -> dict[str, Any]:
+        due_at = None if finish.due_at is None else to_ms(finish.due_at)
+        waits_for = finish.waits_for or None
+        # Only what came after the claim counts: else work that waits for another reason would spin.
+        if due_at is not None and waits_for and freed.get(bounded(waits_for), -1) >= held.claimed_at:
+            due_at, waits_for = min(due_at, self._now), None
+        return {
+            "row_id": row_id,
+            "new_state": finish.state,
+            "new_due_at": due_at,
+            "new_because": finish.because,
+            "new_fault": finish.fault,
+            "new_waits_for": waits_for,
+            "uncounted": 0 if finish.counted else 1,
+            "now": self._now,
+        }
+
+    def _delivery(self, finish: DeliveryFinish, held: Any, freed: dict[str, int]) -> dict[str, Any]:
+        row = self._common(finish.delivery_id, finish, held, freed)
+        moved_on = finish.step != held.step
+        parked = finish.state in ("parked", "conflict")
+        if parked and finish.waits_for and not row["new_waits_for"]:
+            row["new_state"] = "ready"
+        since = None if moved_on else held.parked_at
+        row["new_step"] = finish.step
+        row["new_lane"] = bare(finish.lane) or held.lane
+        # A new step has not been sent; and where nothing was tried, what an earlier try may have done still holds.
+        row["new_sent"] = False if moved_on else finish.sent or (held.sent and not finish.counted)
+        row["new_parked_at"] = self._now if parked and since is None else since
+        return row
+
+    def _call(self, finish: DeliveryFinish, held: Any) -> dict[str, object]:
+        done = finish.state == "done" or finish.step > held.step
+        return {
+            "delivery_id": finish.delivery_id,
+            "step": held.step,
+            "connection": held.lane,
+            "operation": finish.operation,
+            "idempotency_key": finish.idempotency_key,
+            "state": "delivered" if done else finish.state,
+            "answer": dump_text(finish.answer),
+            "updated_at": self._now,
+        }
+
+
+def _references(finish: DeliveryFinish) -> list[str]:
+    return [str(reference.key) for reference in finish.references]

@@ -1,0 +1,143 @@
+"""References: what one system's number is in another. One current row a key, the earlier ones are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import insert as plain_insert
+
+from app.adapters.ledger.columns import bounded, from_ms, iso_ms, to_ms
+from app.adapters.ledger.schema import deliveries, refs
+from app.adapters.ledger.store import Store
+from app.adapters.ledger.transaction import Writing
+from app.core.jsontext import dump_text, loads
+from app.model import Reference, ReferenceKey
+
+_current = select(refs).where(refs.c.key == bindparam("wanted"), refs.c.superseded_at.is_(None))
+_supersede = (
+    update(refs)
+    .where(refs.c.key == bindparam("wanted"), refs.c.superseded_at.is_(None))
+    .values(superseded_at=bindparam("now"))
+)
+_insert = plain_insert(refs)
+_release = (
+    update(deliveries)
+    .where(
+        deliveries.c.waits_for == bindparam("wanted"),
+        deliveries.c.due_at.is_not(None),
+        deliveries.c.state.in_(("parked", "conflict")),
+    )
+    .values(state="ready", due_at=bindparam("now"), waits_for=None, because="", fault=None, updated_at=bindparam("now"))
+    .returning(deliveries.c.id)
+)
+_known_since = select(refs.c.key, refs.c.recorded_at).where(
+    refs.c.key.in_(bindparam("keys", expanding=True)), refs.c.superseded_at.is_(None), refs.c.state == "known"
+)
+
+
+class ReferenceWriting(Writing):
+    """The part of a transaction that keeps references."""
+
+    def find_reference(self, key: ReferenceKey) -> Reference | None:
+        """The current translation of a number as this transaction sees it, a conflict included."""
+        row = self._connection.execute(_current, {"wanted": str(key)}).first()
+        return None if row is None else to_reference(row)
+
+    def put_reference(self, reference: Reference) -> list[str]:
+        """Keep a translation as the current one; the ids of the deliveries that waited for it and are due now.
+
+        The earlier one stays as history; putting the same again changes nothing. A conflict releases nobody.
+        """
+        wanted = str(reference.key)
+        self.lock_objects([("reference", wanted, "")])
+        row = self._connection.execute(_current, {"wanted": wanted}).first()
+        if row is None or not _same(row, reference):
+            # Written again even if only the origin differs: who says so is what people will ask.
+            if row is not None:
+                self._connection.execute(_supersede, {"wanted": wanted, "now": self._now})
+            self._connection.execute(_insert, [_row(reference, self._now)])
+        if reference.state != "known":
+            return []
+        return list(self._connection.scalars(_release, {"wanted": wanted, "now": self._now}))
+
+    def _known_since(self, keys: Collection[str]) -> dict[str, int]:
+        if not keys:
+            return {}
+        found = self._connection.execute(_known_since, {"keys": list(keys)})
+        return {row.key: row.recorded_at for row in found}
+
+
+class Referring(Store):
+    """Reads references. Every method raises `LedgerUnavailable`."""
+
+    def find_reference(self, key: ReferenceKey) -> Reference | None:
+        """The current translation of a number, a conflict included; None when nothing is known."""
+        with self._db.read() as connection:
+            row = connection.execute(_current, {"wanted": str(key)}).first()
+        return None if row is None else to_reference(row)
+
+    def references(self, text: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Translations with their history, newest first; only those from or to the number `text` when given."""
+        query = select(refs).order_by(refs.c.seq.desc()).limit(limit)
+        if text:
+            number = text.strip().lstrip("#")
+            shapes = {bounded(shape) for shape in (text, number, f"#{number}")}
+            query = query.where(or_(refs.c.from_key.in_(shapes), refs.c.to_key.in_(shapes)))
+        with self._db.read() as connection:
+            return [reference_view(row) for row in connection.execute(query)]
+
+
+def to_reference(row: Any) -> Reference:
+    """The reference of a row of `refs`."""
+    key = ReferenceKey(row.kind, row.from_system, row.to_system, row.from_id, row.scope)
+    return Reference(key, row.to_id, row.origin, from_ms(row.at), loads(row.evidence), row.state)
+
+
+def reference_view(row: Any) -> dict[str, Any]:
+    """A row of `refs` for lists and stories."""
+    return {
+        "key": row.key,
+        "kind": row.kind,
+        "from_system": row.from_system,
+        "to_system": row.to_system,
+        "scope": row.scope,
+        "id": row.from_id,
+        "to_id": row.to_id,
+        "state": row.state,
+        "origin": row.origin,
+        "at": iso_ms(row.at),
+        "recorded_at": iso_ms(row.recorded_at),
+        "superseded_at": iso_ms(row.superseded_at),
+        "evidence": loads(row.evidence),
+    }
+
+
+def _same(row: Any, reference: Reference) -> bool:
+    known = (row.to_id, row.state, row.origin)
+    return known == (reference.to_id, reference.state, reference.origin) and (
+        reference.state == "known" or loads(row.evidence) == reference.evidence
+    )
+
+
+def _row(reference: Reference, now: int) -> dict[str, object]:
+    key, evidence = reference.key, reference.evidence
+    source = evidence if isinstance(evidence, dict) else {}
+    return {
+        "key": str(key),
+        "kind": key.kind,
+        "from_system": key.from_system,
+        "to_system": key.to_system,
+        "scope": key.scope,
+        "from_id": key.id,
+        "to_id": reference.to_id,
+        "from_key": key.id,
+        "to_key": reference.to_id,
+        "state": reference.state,
+        "origin": reference.origin,
+        "at": to_ms(reference.at),
+        "recorded_at": now,
+        "source_id": source.get("attempt") or source.get("delivery"),
+        "evidence": dump_text(evidence),
+    }

@@ -1,0 +1,112 @@
+"""Rows of the ledger to the values of the model, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from app.adapters.ledger.columns import from_ms, to_ms
+from app.adapters.ledger.schema import changes, documents
+from app.core.jsontext import dump_text, loads
+from app.model import Attempt, Change, Document, EventWork
+
+_documents = select(documents).where(documents.c.id.in_(bindparam("ids", expanding=True)))
+_changes = select(changes).where(changes.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def documents_by_id(connection: Connection, ids: Collection[str]) -> dict[str, Callable[[], Document]]:
+    """The documents with these ids, each to be made after the transaction: parsing JSON must not hold it up."""
+    rows = connection.execute(_documents, {"ids": list(ids)}).all() if ids else []
+    return {row.id: _later(to_document, row) for row in rows}
+
+
+def changes_by_id(connection: Connection, ids: Collection[str]) -> dict[str, Callable[[], Change]]:
+    """The changes with these ids, each to be made after the transaction."""
+    rows = connection.execute(_changes, {"ids": list(ids)}).all() if ids else []
+    return {row.id: _later(to_change, row) for row in rows}
+
+
+def _later(make: Callable[[Any], Any], row: Any) -> Callable[[], Any]:
+    return lambda: make(row)
+
+
+def to_document(row: Any) -> Document:
+    """The document of a row of `documents`."""
+    return Document(
+        document_id=row.id,
+        kind=row.kind,
+        connection=row.connection,
+        object_id=row.object_id,
+        seq=row.seq,
+        version=row.version,
+        observed_at=from_ms(row.observed_at),
+        body=loads(row.body),
+        raw=loads(row.raw),
+        event_id=row.event_id,
+        stamp=row.stamp,
+        stale=row.stale,
+    )
+
+
+def from_document(document: Document, seq: int, now: int) -> dict[str, object]:
+    """The row of a document."""
+    return {
+        "id": document.document_id,
+        "kind": document.kind,
+        "connection": document.connection,
+        "object_id": document.object_id,
+        "seq": seq,
+        "stale": document.stale,
+        "version": document.version,
+        "observed_at": to_ms(document.observed_at),
+        "created_at": now,
+        "event_id": document.event_id,
+        "stamp": document.stamp,
+        "body": dump_text(document.body),
+        "raw": dump_text(document.raw),
+    }
+
+
+def to_change(row: Any) -> Change:
+    """The change of a row of `changes`."""
+    return Change(name=row.name, key=row.key, data=loads(row.data))
+
+
+def to_event_work(row: Any) -> EventWork:
+    """The work of a claimed row of `events`."""
+    return EventWork(
+        event_id=row.id,
+        connection=row.connection,
+        type=row.type,
+        received_at=from_ms(row.received_at),
+        headers=loads(row.headers),
+        body=row.body,
+        attempts=row.attempts,
+        created_at=from_ms(row.began_at),
+    )
+
+
+def from_attempt(attempt: Attempt) -> dict[str, object]:
+    """The row of an attempt."""
+    outcome = attempt.outcome
+    return {
+        "id": attempt.attempt_id,
+        "event_id": attempt.event_id or None,
+        "delivery_id": attempt.delivery_id or None,
+        "step": attempt.step,
+        "kind": attempt.kind,
+        "number": attempt.number,
+        "at": to_ms(attempt.at),
+        "took_ms": attempt.took_ms,
+        "connection": attempt.connection,
+        "operation": attempt.operation,
+        "outcome": outcome.result,
+        "because": outcome.because,
+        "fault": outcome.fault,
+        "status": outcome.status,
+        "retry_after_s": outcome.retry_after_s,
+        "request": dump_text(attempt.request),
+        "response": dump_text(attempt.response),
+    }

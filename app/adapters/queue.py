@@ -1,0 +1,194 @@
+"""RQ and Redis: wake-ups of lanes, and the worker that takes them. A job carries a lane's name and nothing else."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis.exceptions
+from redis import Redis
+from redis.backoff import ConstantBackoff, NoBackoff
+from redis.retry import Retry
+from rq import Queue, SimpleWorker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from app.errors import QueueUnavailable
+
+#: One queue: RQ's worker then takes jobs with BLMOVE, which loses none when it dies between two commands.
+QUEUE = "lanes"
+#: The only function that a job may name.
+JOB = "app.jobs.drain"
+#: For so long a lane counts as woken, in seconds, if no worker has taken the wake-up by then.
+FLAG_S = 30
+#: A wake-up that nobody took for so long is worth nothing: the clock sends new ones.
+_JOB_TTL_S = 60
+#: With so many wake-ups waiting, more of them help nobody.
+_QUEUE_FULL = 1_000
+_SOCKET_S = 2.0
+_WORKER_TTL_S = 35
+#: A worker that has not reached Redis for so long ends, so that whatever started it starts it afresh.
+GONE_S = 60.0
+
+
+class ForbiddenJob(Exception):
+    """A job that is not one of the hub's own: somebody else writes to this Redis."""
+
+
+class LaneJob(Job):
+    """A job that runs the hub's own function or nothing.
+
+    RQ imports whatever dotted name a job holds, callbacks included: who can write to Redis could run any function.
+    """
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        """The hub's function. Raises `ForbiddenJob` for any other name."""
+        if self.func_name != JOB or self.instance is not None:
+            raise ForbiddenJob(f"a job named {self.func_name!r} was refused")
+        found: Callable[..., Any] = super().func
+        return found
+
+    def restore(self, raw_data: Any) -> Any:
+        """Read the job from Redis, without callbacks and webhooks: the hub uses none."""
+        super().restore(raw_data)
+        self._success_callback_name = self._failure_callback_name = self._stopped_callback_name = None
+        self.webhooks = []
+
+
+class Wakes:
+    """Wakes lanes through Redis; in a worker process, also takes the wake-ups. Raises `QueueUnavailable`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._redis = _client(url, socket_timeout=_SOCKET_S, retry=Retry(NoBackoff(), 1))
+        self._queue = Queue(QUEUE, connection=self._redis, job_class=LaneJob, serializer=JSONSerializer)
+
+    def wake(self, lane: str, n: int = 1, *, force: bool = False) -> bool:
+        """Have `n` workers drain the lane; False when it was woken already and nobody has come yet.
+
+        `force` wakes it in any case: for work that lies due although the lane was woken.
+        """
+        with _unavailable():
+            flagged = self._redis.set(_flag(lane), 1, nx=True, ex=FLAG_S)
+            if not (flagged or force) or self._queue.count >= _QUEUE_FULL:
+                return False
+            for _ in range(n):
+                self._queue.enqueue_call(
+                    JOB, args=(lane,), ttl=_JOB_TTL_S, result_ttl=0, failure_ttl=_JOB_TTL_S, description=lane
+                )
+        return True
+
+    def clear(self, lane: str) -> None:
+        """From now on a new wake-up of the lane counts again. To be called before looking for its work."""
+        with _unavailable():
+            self._redis.delete(_flag(lane))
+
+    def ping(self) -> None:
+        """Raises `QueueUnavailable` when Redis does not answer."""
+        with _unavailable():
+            self._redis.ping()
+
+    def waiting(self) -> int:
+        """How many wake-ups no worker has taken yet."""
+        with _unavailable():
+            return int(self._queue.count)
+
+    def work(self, on_stop: Callable[[], None]) -> bool:
+        """Take wake-ups in the main thread until SIGTERM or SIGINT; True when that ended it, False when Redis did.
+
+        `on_stop` is called at the signal, before the current job ends.
+        """
+        _quiet()
+        client = _client(self._url, socket_timeout=None, retry=Retry(ConstantBackoff(0.2), 2))
+        worker: LaneWorker | None = None
+        try:
+            worker = LaneWorker(client, on_stop)
+            worker.work(logging_level="WARNING")
+        except redis.exceptions.RedisError as error:
+            logging.getLogger(__name__).error("Redis is gone: %s", error)
+        finally:
+            client.close()
+        return worker is not None and worker.asked_to_stop
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._redis.close()
+
+
+class LaneWorker(SimpleWorker):
+    """RQ's worker that runs jobs in its own process; ours only kick the engine and are over at once."""
+
+    max_connection_wait_time = 2.0
+
+    def __init__(self, client: Redis, on_stop: Callable[[], None]) -> None:
+        self.asked_to_stop = False
+        self._on_stop = on_stop
+        self._last_seen = time.monotonic()
+        super().__init__(
+            [QUEUE],
+            connection=client,
+            job_class=LaneJob,
+            serializer=JSONSerializer,
+            worker_ttl=_WORKER_TTL_S,
+            log_job_description=False,
+        )
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Tell Redis that this worker lives; give up when Redis has been away for too long."""
+        try:
+            super().heartbeat(timeout, pipeline)
+        except redis.exceptions.ConnectionError as error:
+            if time.monotonic() - self._last_seen > GONE_S:
+                raise QueueUnavailable(f"no Redis for {GONE_S:g} s: {error}") from error
+            raise
+        self._last_seen = time.monotonic()
+
+    def handle_warm_shutdown_request(self) -> None:
+        """RQ calls this at SIGTERM and SIGINT."""
+        self.asked_to_stop = True
+        self._on_stop()
+
+    def subscribe(self) -> None:
+        """RQ's remote commands (stop, shut down, kill) are not wanted: no thread, no connection for them."""
+
+    def teardown(self) -> None:
+        """Sign off, if Redis is there to hear it."""
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]
+        except redis.exceptions.RedisError as error:
+            self.log.warning("could not sign off: %s", error)
+
+
+def _client(url: str, *, socket_timeout: float | None, retry: Retry) -> Redis:
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=_SOCKET_S,
+        socket_timeout=socket_timeout,
+        retry=retry,
+        health_check_interval=30,
+    )
+
+
+def _flag(lane: str) -> str:
+    return f"wake:{lane}"
+
+
+def _quiet() -> None:
+    # A handler of its own keeps RQ from adding one that prints to stdout; what it warns of still goes up to the root.
+    for name in ("rq.worker", "rq.job"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except (redis.exceptions.RedisError, OSError) as error:
+        raise QueueUnavailable(f"Redis: {error}") from error

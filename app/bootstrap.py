@@ -1,0 +1,308 @@
+"""Builds the real adapters and hands them out: the only place that does. Nothing happens on import.
+
+The large libraries are imported inside the functions that need them, so that `backhaul up`, which lives as long as the
+hub, and the small commands stay small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from app.errors import ConfigError
+from app.model import Json, Problem
+
+if TYPE_CHECKING:
+    from app.adapters.client import Said
+    from app.adapters.files import Settings
+    from app.adapters.http import HttpSender
+    from app.adapters.ledger import Ledger
+    from app.adapters.queue import Wakes
+    from app.adapters.redis_facts import RedisFacts
+    from app.adapters.redis_server import RedisServer
+    from app.adapters.running import Lock, Running
+    from app.core.ports import Clock, Ids
+    from app.core.site import Site
+
+Part = Literal["web", "worker", "clock", "cli"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a process of the hub works with. `part` names the process in its log lines."""
+
+    site: Site
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    ledger: Ledger
+    wakes: Wakes | None  # None: this process wakes nobody
+    http: HttpSender
+    log: Any
+    part: Part
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self.http.close()
+        self.ledger.close()
+        if self.wakes:
+            self.wakes.close()
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFacts:
+    """What the ledger is, for people, and what is unsafe about it."""
+
+    what: str
+    warning: str = ""
+
+
+# --- files and environment -----------------------------------------------------------------------
+
+
+def environment(site: Path | None = None, env_file: Path | None = None) -> dict[str, str]:
+    """The environment, beneath it `env_file`, or the `.env` of the site's folder when there is none."""
+    from app.adapters import files
+
+    return files.environment(site or files.settings(files.environment()).site, env_file)
+
+
+def settings(env: Mapping[str, str], site: Path | None = None) -> Settings:
+    """Where the site, `var/`, the ledger and Redis of this process are, defaults filled in.
+
+    Without DATABASE_URL the ledger is a SQLite file in `var/`; without REDIS_URL the server of the hub that runs on
+    this `var/` is meant, None when none runs.
+    """
+    from app.adapters import files, running
+
+    told = files.settings({**env, "BACKHAUL_SITE": str(site)} if site else env)
+    note = None if told.redis_url else running.find(told.var_dir)
+    return replace(
+        told,
+        database_url=told.database_url or f"sqlite:///{told.var_dir.absolute() / 'backhaul.db'}",
+        redis_url=told.redis_url or (note.redis_url if note else None) or None,
+    )
+
+
+def site(settings: Settings, env: Mapping[str, str], *, allow_missing_env: bool = False) -> Site:
+    """The compiled site. Raises `ConfigError` with every problem in its files."""
+    from app.adapters import files
+
+    return files.load_site(settings.site, env=env, allow_missing_env=allow_missing_env)
+
+
+def problems(settings: Settings, env: Mapping[str, str]) -> list[Problem]:
+    """Every problem in the site's files; empty when the hub may start."""
+    from app.adapters import files
+
+    return files.check(settings.site, env)
+
+
+# --- ledger and Redis ----------------------------------------------------------------------------
+
+
+def on_sqlite(settings: Settings) -> bool:
+    """Whether the ledger is a SQLite file: then one web process at a time."""
+    return database_url(settings).startswith("sqlite")
+
+
+def database_url(settings: Settings) -> str:
+    """The ledger's URL; with a password in it for some."""
+    assert settings.database_url
+    return settings.database_url
+
+
+def migrate(settings: Settings) -> str:
+    """Bring the ledger's tables up to date; the state it was in. Raises `ConfigError` when it is newer than the hub."""
+    from app.adapters import ledger
+
+    url = database_url(settings)
+    if on_sqlite(settings):
+        settings.var_dir.mkdir(parents=True, exist_ok=True)
+    state = ledger.schema_state(url)
+    if state == "ahead":
+        raise ConfigError(_ahead())
+    if state != "current":
+        ledger.migrate(url)
+    return state
+
+
+def need_migrated(settings: Settings) -> None:
+    """Raises `ConfigError` unless the ledger's tables are those that this version of the hub knows."""
+    from app.adapters import ledger
+
+    url = database_url(settings)
+    if on_sqlite(settings) and not Path(url.removeprefix("sqlite:///")).exists():
+        state: str = "empty"
+    else:
+        state = ledger.schema_state(url)
+    if state == "ahead":
+        raise ConfigError(_ahead())
+    if state != "current":
+        what = "there is no ledger yet" if state == "empty" else "the ledger is of an older version of the hub"
+        raise ConfigError(
+            [Problem("", 0, 0, f"{what} ({ledger_name(url)})", "run `backhaul migrate` or `backhaul up`")]
+        )
+
+
+def ledger(settings: Settings) -> Ledger:
+    """The ledger, open. Raises `ConfigError` when it has to be migrated first, `LedgerUnavailable`."""
+    from app.adapters.ledger import open_ledger
+    from app.adapters.system import SystemClock
+
+    need_migrated(settings)
+    return open_ledger(database_url(settings), clock=SystemClock())
+
+
+def ledger_facts(settings: Settings) -> LedgerFacts:
+    """What the ledger is and whether a loss is to be feared."""
+    from app.adapters import ledger
+
+    url = database_url(settings)
+    if not on_sqlite(settings):
+        return LedgerFacts(ledger_name(url))
+    version = ledger.sqlite_version()
+    what = f"SQLite {version}, {ledger_name(url)}, every commit on disk before it is answered"
+    if ledger.sqlite_is_safe():
+        return LedgerFacts(what)
+    return LedgerFacts(
+        what,
+        f"SQLite {version} has a fault that can lose commits when several processes write (fixed in 3.51.3): "
+        "install pysqlite3, or set DATABASE_URL to a PostgreSQL",
+    )
+
+
+def ledger_name(url: str) -> str:
+    """The ledger's URL without its password."""
+    if url.startswith("sqlite:///"):
+        return url.removeprefix("sqlite:///")
+    from sqlalchemy.engine import make_url
+
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def need_redis(settings: Settings) -> str:
+    """The Redis to use. Raises `ConfigError` when none is known."""
+    if settings.redis_url:
+        return settings.redis_url
+    raise ConfigError(
+        [
+            Problem(
+                "", 0, 0, f"no REDIS_URL is set and no hub runs on {settings.var_dir}", "set it, or use `backhaul up`"
+            )
+        ]
+    )
+
+
+def redis_server(var_dir: Path) -> RedisServer:
+    """The hub's own Redis, not started yet."""
+    from app.adapters.redis_server import RedisServer
+
+    return RedisServer(var_dir / "redis", die_with_parent)
+
+
+def redis_facts(url: str) -> RedisFacts:
+    """What a Redis says about itself. Raises `QueueUnavailable` when it does not answer."""
+    from app.adapters import redis_facts
+
+    return redis_facts.redis_facts(url)
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+
+def services(settings: Settings, env: Mapping[str, str], *, part: Part) -> Services:
+    """Everything that a process works with, its log set up.
+
+    Raises `ConfigError` for problems in the site's files or a ledger that has to be migrated, `LedgerUnavailable`.
+    """
+    from app.adapters import log
+    from app.adapters.http import HttpSender
+    from app.adapters.queue import Wakes
+    from app.adapters.system import SystemClock, SystemIds
+
+    compiled = site(settings, env)
+    style: Literal["text", "json"] = "json" if env.get("LOG_FORMAT") == "json" else "text"
+    log.configure(style, level=env.get("LOG_LEVEL", "info"), secrets=_secrets(compiled, settings))
+    return Services(
+        site=compiled,
+        settings=settings,
+        clock=SystemClock(),
+        ids=SystemIds(),
+        ledger=ledger(settings),
+        wakes=Wakes(settings.redis_url) if settings.redis_url else None,
+        http=HttpSender(),
+        log=log.get_log(part),
+        part=part,
+    )
+
+
+def die_with_parent(*, at_once: bool = False) -> None:
+    """Tie the life of this process to its parent's; `at_once` leaves it no time to finish."""
+    from app.adapters import children
+
+    children.die_with_parent(at_once=at_once)
+
+
+def project_folder() -> Path:
+    """The folder that holds `app/` and the connectors and mappings shipped with the hub."""
+    return Path(__file__).resolve().parent.parent
+
+
+def running_hub(var_dir: Path) -> Running | None:
+    """The hub that `backhaul up` runs on this folder, None when there is none."""
+    from app.adapters import running
+
+    return running.find(var_dir)
+
+
+def running_lock(var_dir: Path) -> Lock:
+    """What keeps two hubs off one `var/` folder, and tells other commands of the one that runs."""
+    from app.adapters.running import Lock
+
+    return Lock(var_dir)
+
+
+def ask(
+    method: str,
+    url: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = 10.0,
+) -> Said:
+    """One HTTP request to the hub itself or to a simulator. Raises `HubError` when there is no answer."""
+    from app.adapters import client
+
+    return client.ask(method, url, body=body, headers=headers, timeout_s=timeout_s)
+
+
+def ask_json(method: str, url: str, value: Json = None, *, timeout_s: float = 10.0) -> Said:
+    """`ask` with a JSON body."""
+    from app.adapters import client
+
+    return client.ask_json(method, url, value, timeout_s=timeout_s)
+
+
+def reach(url: str, timeout_s: float = 3.0) -> str:
+    """Why nothing takes connections at the URL's host and port; "" when something does."""
+    from app.adapters import client
+
+    return client.reach(url, timeout_s)
+
+
+def _secrets(site: Site, settings: Settings) -> set[str]:
+    from urllib.parse import urlsplit
+
+    found = {value for connection in site.connections.values() for value in connection.secret_values}
+    found.add(site.hub.api_token)
+    for url in (settings.database_url, settings.redis_url):
+        if url and (password := urlsplit(url).password):
+            found.add(password)
+    return found - {""}
+
+
+def _ahead() -> list[Problem]:
+    return [Problem("", 0, 0, "the ledger was made by a newer version of the hub", "run that version")]

@@ -1,0 +1,81 @@
+"""What every command starts from: which site, which environment, and the way to its files and its ledger."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    # For types only: these are the large libraries that small commands do without.
+    from app.adapters.files import Settings
+    from app.adapters.ledger import Ledger
+    from app.core.site import Site
+
+
+class Cli:
+    """The global options, and what is worked out from them when a command needs it."""
+
+    def __init__(self, site: Path | None, env_file: Path | None) -> None:
+        self.site_option, self.env_file = site, env_file
+        self._ledger: Ledger | None = None
+
+    @cached_property
+    def env(self) -> dict[str, str]:
+        """The environment with the site's `.env`, or `--env`, beneath it."""
+        from app import bootstrap
+
+        return bootstrap.environment(self.site_option, self.env_file)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Where the site, `var/`, the ledger and Redis are; a running hub's Redis when no REDIS_URL is set."""
+        from app import bootstrap
+
+        return bootstrap.settings(self.env, self.site_option)
+
+    @property
+    def debug(self) -> bool:
+        """Whether tracebacks are wanted (BACKHAUL_DEBUG)."""
+        return bool(self.env.get("BACKHAUL_DEBUG"))
+
+    def site(self, *, allow_missing_env: bool = False) -> Site:
+        """The compiled site. Raises `ConfigError` with every problem in its files."""
+        from app import bootstrap
+
+        return bootstrap.site(self.settings, self.env, allow_missing_env=allow_missing_env)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger, opened once. Raises `ConfigError` when it was never migrated, `LedgerUnavailable`."""
+        from app import bootstrap
+
+        if self._ledger is None:
+            self._ledger = bootstrap.ledger(self.settings)
+        return self._ledger
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        if self._ledger is not None:
+            self._ledger.close()
+
+    def arguments(self) -> list[str]:
+        """The global options again, for a child process."""
+        given = ["--site", str(self.site_option.absolute())] if self.site_option else []
+        return given + (["--env", str(self.env_file.absolute())] if self.env_file else [])
+
+
+def who() -> str:
+    """Who acts, for the audit: this machine's user by the command line."""
+    import getpass
+
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        return "cli"
+
+
+pass_cli = click.make_pass_decorator(Cli)

@@ -1,0 +1,31 @@
+"""`backhaul doctor`: is everything there that the hub needs?"""
+
+from __future__ import annotations
+
+import click
+
+from app.cli.context import Cli, pass_cli
+from app.cli.doctor_checks import examine
+from app.cli.output import json_option
+from app.core.jsontext import dump_text
+
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command("doctor")
+@json_option
+@pass_cli
+def doctor_command(cli: Cli, as_json: bool) -> None:
+    """Look at files, secrets, ledger, Redis, clock and every connection; ends with 1 when anything fails.
+
+    Sends nothing to a vendor: it only tries whether a connection can be opened.
+    """
+    findings = list(examine(cli))
+    if as_json:
+        click.echo(dump_text([{"level": one.level, "about": one.about, "what": one.what} for one in findings]))
+    else:
+        width = max(len(one.about) for one in findings)
+        for one in findings:
+            click.echo(f"{click.style(one.level.ljust(4), _COLOURS[one.level])}  {one.about.ljust(width)}  {one.what}")
+    if any(one.level == "fail" for one in findings):
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,44 @@
+"""How lists and verdicts are printed: a table for people, one JSON value for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from app.core.jsontext import dump_text
+from app.model import Json
+
+#: Adds `--json` to a list.
+json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+#: Adds `--limit` to a list.
+limit_option: Callable[[Any], Any] = click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The newest so many."
+)
+
+_CELL = 60
+
+
+def rows(found: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_json: bool, none: str) -> None:
+    """Print rows with these columns; `none` is said when there are none. JSON holds every field of a row."""
+    if as_json:
+        click.echo(dump_text(list(found)))
+        return
+    if not found:
+        click.echo(none)
+        return
+    cells = [[_cell(row.get(column)) for column in columns] for row in found]
+    heads = [column.replace("_", " ") for column in columns]
+    widths = [max(len(line[index]) for line in [heads, *cells]) for index in range(len(columns))]
+    for line in [heads, *cells]:
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo(text.rstrip())
+
+
+def _cell(value: Json) -> str:
+    if value is None:
+        return "-"
+    text = " ".join(str(value).split())
+    # Ids and times stay whole, to be copied; sentences are cut.
+    return text if len(text) <= _CELL or " " not in text else text[: _CELL - 1] + "…"

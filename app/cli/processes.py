@@ -1,0 +1,77 @@
+"""`backhaul web`, `worker` and `clock`: the processes that `up` and the Procfile start."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app import bootstrap
+from app.cli.context import Cli, pass_cli
+from app.errors import HubError
+
+
+@click.command("web")
+@click.option("--host", help="Where to listen (else config/hub.yaml).")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (else PORT, else config/hub.yaml).")
+@click.option(
+    "--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="More than one needs PostgreSQL."
+)
+@pass_cli
+def web_command(cli: Cli, host: str | None, port: int | None, processes: int) -> None:
+    """Receive webhooks; serve the API, health and metrics."""
+    from granian.constants import HTTPModes, Interfaces
+    from granian.log import LogLevels
+    from granian.server import Server
+
+    hub = cli.site().hub
+    bootstrap.need_migrated(cli.settings)
+    bootstrap.need_redis(cli.settings)
+    if processes > 1 and bootstrap.on_sqlite(cli.settings):
+        raise HubError("one web process at a time on SQLite: set DATABASE_URL to a PostgreSQL, or leave --processes")
+    server = Server(
+        "app.web",
+        address=host or hub.host,
+        port=port or int(cli.env.get("PORT") or hub.port),
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        workers=processes,
+        blocking_threads=hub.web_threads,
+        # Below that it only warns of 16 threads on few cores, which is what was measured as best.
+        log_level=LogLevels.error,
+    )
+    load = partial(_load_web, cli.site_option, cli.env_file)
+    server.serve(target_loader=load, wrap_loader=False)
+
+
+def _load_web(site: Path | None, env_file: Path | None) -> Any:
+    """The WSGI application, made in the process that serves it."""
+    from app.web.app import create_app
+
+    # The server's own process may be killed without a chance to end this one.
+    bootstrap.die_with_parent()
+    cli = Cli(site, env_file)
+    return create_app(bootstrap.services(cli.settings, cli.env, part="web"))
+
+
+@click.command("worker")
+@pass_cli
+def worker_command(cli: Cli) -> None:
+    """Read events and carry out deliveries."""
+    from app.pipeline.worker import run_worker
+
+    bootstrap.need_redis(cli.settings)
+    run_worker(bootstrap.services(cli.settings, cli.env, part="worker"))
+
+
+@click.command("clock")
+@pass_cli
+def clock_command(cli: Cli) -> None:
+    """Wake whatever is due. Several may run; one at a time holds the lease."""
+    from app.pipeline.clock import run_clock
+
+    bootstrap.need_redis(cli.settings)
+    run_clock(bootstrap.services(cli.settings, cli.env, part="clock"))

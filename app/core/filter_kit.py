@@ -1,0 +1,115 @@
+"""What a filter is: a small function with a sentence and runnable examples, in a closed registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import pass_context
+
+from app.core.exact import Refused
+from app.core.sandbox import Missing, Scope, measure
+from app.model import Json
+
+#: How many items a list may have that a filter makes.
+MAX_ITEMS = 100_000
+#: Stands for an argument that was left out, where null is an argument too.
+NOT_GIVEN: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An expression with what it gives; the tests run it, the reference prints it. `fails` is part of its error."""
+
+    expression: str
+    gives: Json = None
+    given: Mapping[str, Json] = field(default_factory=dict)
+    fails: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One filter. `call` gets the value and the arguments, before them the scope when `with_scope`."""
+
+    name: str
+    usage: str  # how it is written: "zero_pad(width)"
+    does: str  # one sentence for the reference
+    call: Callable[..., Any]
+    examples: tuple[Example, ...]
+    with_scope: bool = False
+    takes_missing: bool = False
+
+
+def guarded(spec: Filter) -> Callable[..., Any]:
+    """The filter as Jinja calls it: missing values refused, size and time counted, lists made of iterators."""
+
+    @pass_context
+    def call(scope: Scope, value: Any, *args: Any, **kwargs: Any) -> Any:
+        scope.budget.spend(1)
+        if not spec.takes_missing:
+            for given in (value, *args, *kwargs.values()):
+                refuse_missing(given)
+        try:
+            result = spec.call(scope, value, *args, **kwargs) if spec.with_scope else spec.call(value, *args, **kwargs)
+        except TypeError as error:
+            raise Refused(f"{spec.name}: {_readable(error)}", f"it is written {spec.usage}") from None
+        if isinstance(result, Iterator):
+            result = bounded(result)
+        if isinstance(result, (str, list)):
+            scope.budget.spend(len(result))
+        return result
+
+    return call
+
+
+def refuse_missing(value: Any) -> None:
+    """Raises Jinja's error, naming what is missing, when the value is not there."""
+    if isinstance(value, Missing):
+        str(value)
+
+
+def bounded(items: Iterator[Any]) -> list[Any]:
+    """The items as a list. Raises `Refused` when there are too many."""
+    made: list[Any] = []
+    for item in items:
+        if len(made) >= MAX_ITEMS:
+            raise Refused(f"more than {MAX_ITEMS:,} items")
+        made.append(item)
+    return made
+
+
+def rows(value: Any, name: str) -> list[Any]:
+    """The value when it is a list. Raises `Refused` for anything else, so that a text is never taken for letters."""
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, Iterator):
+        return bounded(value)
+    raise Refused(f"{name} needs a list", "give a default: default([])")
+
+
+def at(item: Any, path: str) -> Any:
+    """The value at a dotted path such as "price.gross"; `Missing` when something on the way is not there."""
+    for step in str(path).split("."):
+        if isinstance(item, dict) and step in item:
+            item = item[step]
+        elif isinstance(item, list) and step.isdigit() and int(step) < len(item):
+            item = item[int(step)]
+        else:
+            return Missing(f"{path!r} is missing in an item")
+    return item
+
+
+def key_of(value: Any) -> Any:
+    """Something that equal values share, usable as a key of a dict. 1 and "1" and true stay apart."""
+    if isinstance(value, (dict, list)):
+        if measure(value)[0] > 10_000:
+            raise Refused("too big to be compared")
+        return (type(value).__name__, repr(value))
+    return (isinstance(value, str), isinstance(value, bool), value)
+
+
+def _readable(error: TypeError) -> str:
+    text = str(error)
+    # "_pad() missing 1 required positional argument: 'width'" names a function that no merchant knows.
+    return text.split("() ", 1)[-1]

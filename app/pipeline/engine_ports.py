@@ -1,0 +1,182 @@
+"""What the engine needs of the world, as small protocols. The adapters fulfil them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from app.core.connectors import Connection
+from app.core.ports import Clock, Ids
+from app.core.site import Site
+from app.model import DeliveryWork, EventWork, LaneState, NoResponse, Request, Response
+from app.pipeline.ports import PipelineLedger
+
+
+class GateLedger(Protocol):
+    """The part of the ledger that says whether and how hard a connection may be called, for all processes alike."""
+
+    def lane_state(self, connection: str, /) -> LaneState:
+        """The connection's state; a fresh one when nothing is known."""
+
+    def save_lane(self, state: LaneState, /) -> None:
+        """Keep the breaker's part of the state; whether it is paused is not touched."""
+
+    def pause(self, connection: str, because: str, who: str, /) -> None:
+        """Stop calling a connection until somebody resumes it."""
+
+    def take_trial(self, connection: str, lease_s: float, /) -> bool:
+        """Whether this caller may make the one trial call of a breaker that was open."""
+
+    def take_tokens(self, connection: str, rate_per_s: float, want: int, /) -> tuple[int, float]:
+        """How many calls may be made now, up to `want`; and when none, seconds until the next."""
+
+    def take_permits(self, connection: str, holder: str, cap: int, want: int, lease_s: float, /) -> int:
+        """Hold up to `want` of the connection's `cap` calls at the same time; how many are held now."""
+
+    def release_permits(self, connection: str, holder: str, /) -> None:
+        """Hold none any more."""
+
+
+class EngineLedger(GateLedger, Protocol):
+    """The part of the ledger that the engine claims from."""
+
+    def claim_events(self, connection: str, limit: int, lease_s: float, token: str, /) -> Sequence[EventWork]:
+        """Up to `limit` due events of a connection, now held by the token until the lease ends."""
+
+    def claim_deliveries(self, connection: str, limit: int, lease_s: float, token: str, /) -> Sequence[DeliveryWork]:
+        """Up to `limit` due deliveries whose current call goes to a connection, held likewise."""
+
+    def renew(self, token: str, lease_s: float, /) -> object:
+        """Move the end of the lease of all that the token holds."""
+
+    def hand_back(self, token: str, ids: Sequence[str], /) -> object:
+        """Give claimed work back, untried: due now, the attempt not counted."""
+
+
+class ClockLedger(Protocol):
+    """The part of the ledger that the clock looks at."""
+
+    def hold_lease(self, name: str, holder: str, seconds: float, /) -> bool:
+        """Take or renew a named lease; False while somebody else holds it."""
+
+    def due_lanes(self) -> list[str]:
+        """The lanes with work that can be claimed now, without those that may not be called."""
+
+
+class WakesLanes(Protocol):
+    """Wakes lanes in other processes. Raises `QueueUnavailable`."""
+
+    def wake(self, lane: str, n: int = 1, *, force: bool = False) -> bool:
+        """Have workers drain the lane; False when it was woken already and nobody has come yet."""
+
+
+class TakesWakes(WakesLanes, Protocol):
+    """Also takes wake-ups. Raises `QueueUnavailable`."""
+
+    def clear(self, lane: str, /) -> None:
+        """From now on a new wake-up of the lane counts again."""
+
+    def work(self, on_stop: Callable[[], None], /) -> bool:
+        """Take wake-ups until asked to stop (True) or until Redis is gone (False)."""
+
+
+class SendsHttp(Protocol):
+    """Sends a request and never raises for what the network does."""
+
+    def send(self, connection: Connection, request: Request, timeout_s: float, /) -> Response | NoResponse:
+        """The whole answer, or why there is none."""
+
+
+class Reads(Protocol):
+    """Reads claimed events."""
+
+    def read(self, work: EventWork, /) -> Any:
+        """Read one, in a pool thread."""
+
+    def failed(self, work: EventWork, error: Exception, /) -> Any:
+        """What to write when reading raised."""
+
+    def commit(self, token: str, results: Sequence[Any], /) -> list[str]:
+        """Write many; the lanes that got work."""
+
+
+class Delivers(Protocol):
+    """Carries out claimed deliveries."""
+
+    def deliver(self, work: DeliveryWork, /) -> Any:
+        """Try one, in a pool thread."""
+
+    def failed(self, work: DeliveryWork, error: Exception, /) -> Any:
+        """What to write when delivering raised."""
+
+    def commit(self, token: str, finishes: Sequence[Any], /) -> list[str]:
+        """Write many; the lanes that got work."""
+
+
+class WorkerLedger(EngineLedger, PipelineLedger, Protocol):
+    """All that a worker process needs of the ledger."""
+
+    def pause(self, connection: str, because: str, who: str) -> None:
+        """Stop calling a connection until somebody resumes it."""
+
+    def keep_site_version(self, stamp: str, files: Mapping[str, str], /) -> None:
+        """Keep the files that this process works by, once for each stamp."""
+
+
+class WorkerServices(Protocol):
+    """What a worker process is given."""
+
+    @property
+    def site(self) -> Site:
+        """The compiled files."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+
+    @property
+    def ids(self) -> Ids:
+        """New ids."""
+
+    @property
+    def ledger(self) -> WorkerLedger:
+        """The ledger."""
+
+    @property
+    def wakes(self) -> TakesWakes | None:
+        """The queue."""
+
+    @property
+    def http(self) -> SendsHttp:
+        """The way out."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class ClockServices(Protocol):
+    """What a clock process is given."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+
+    @property
+    def ids(self) -> Ids:
+        """New ids."""
+
+    @property
+    def ledger(self) -> ClockLedger:
+        """The ledger."""
+
+    @property
+    def wakes(self) -> WakesLanes | None:
+        """The queue."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+#: When a connection that may not be called now is worth another look; None = when somebody resumes it.
+Until = datetime | None

@@ -1,0 +1,252 @@
+"""Commits receipts in groups: many requests wait at the door, one thread writes for all of them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import structlog
+
+from app.core import counting
+from app.errors import LedgerUnavailable
+from app.model import Receipt, Received, Rejection
+
+log = structlog.get_logger()
+
+BATCH = 256
+QUEUE_LIMIT = 5_000
+#: Counters and rejections are written at most this often, in seconds, and later while the ledger is away.
+_ASIDE_EVERY_S = 1.0
+_ASIDE_AGAIN_S = 5.0
+_REJECTIONS_HELD = 500
+
+
+class CountingTransaction(Protocol):
+    """The part of a transaction that counts."""
+
+    def count(self, amounts: Mapping[tuple[str, str], float], shard: str) -> None:
+        """Add to counters."""
+
+
+class ReceiptLedger(Protocol):
+    """The part of the ledger that takes receipts."""
+
+    def receive(self, receipts: Sequence[Receipt]) -> list[Received]:
+        """Keep them in one transaction, answers in the same order."""
+
+    def reject(self, rejections: Sequence[Rejection]) -> None:
+        """Keep a bounded log of what was turned away."""
+
+    def write(self) -> AbstractContextManager[CountingTransaction]:
+        """A transaction."""
+
+
+class _Waiting:
+    """A receipt with the request thread that waits for it."""
+
+    __slots__ = ("answer", "done", "error", "receipt")
+
+    def __init__(self, receipt: Receipt) -> None:
+        self.receipt = receipt
+        self.done = threading.Event()
+        self.answer: Received | None = None
+        self.error: Exception | None = None
+
+
+class ReceiptWriter:
+    """The one writer of receipts in a process. Idle, it costs nothing."""
+
+    def __init__(
+        self,
+        ledger: ReceiptLedger,
+        on_committed: Callable[[Iterable[str]], object],
+        *,
+        shard: str = "web",
+        limit: int = QUEUE_LIMIT,
+    ) -> None:
+        """`on_committed` is told the lanes that got work; it must not wait."""
+        self._ledger, self._on_committed, self._shard, self._limit = ledger, on_committed, shard, limit
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._tally: dict[tuple[str, str], float] = {}
+        self._rejections: deque[Rejection] = deque(maxlen=_REJECTIONS_HELD)
+        self._aside_due: float | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="receipts", daemon=True)
+        self._thread.start()
+
+    def submit(self, receipt: Receipt, timeout_s: float) -> Received:
+        """Keep a receipt and wait until it is committed.
+
+        Raises LedgerUnavailable when the ledger refused it, too many wait already, or `timeout_s` is over; in the
+        last case it may still be committed later, and the sender's next try is then a duplicate.
+        """
+        if self._closing or self._queue.qsize() >= self._limit:
+            raise LedgerUnavailable("shutting down" if self._closing else f"{self._limit} receipts wait already")
+        waiting = _Waiting(receipt)
+        self._queue.put(waiting)
+        if not waiting.done.wait(timeout_s):
+            raise LedgerUnavailable(f"not committed within {timeout_s:g} s")
+        if isinstance(waiting.error, LedgerUnavailable):
+            # An exception of one's own: the same one raised in many threads would collect all their tracebacks.
+            raise LedgerUnavailable(str(waiting.error))
+        if waiting.error is not None:
+            raise waiting.error
+        assert waiting.answer is not None
+        return waiting.answer
+
+    def reject(self, rejection: Rejection, known: bool) -> None:
+        """Count a request that was turned away and keep it for the log; an unknown connection is no label."""
+        with self._lock:
+            self._rejections.append(rejection)
+        self._count(counting.REJECTED, connection=rejection.connection if known else "", cause=rejection.cause)
+        self._nudge()
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Write what waits, then stop."""
+        self._closing = True
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            batch = self._next()
+            if batch:
+                self._commit(batch)
+            due = self._aside_due
+            if due is not None and (self._closing or time.monotonic() >= due):
+                self._write_aside()
+            if self._closing and self._queue.empty():
+                return
+
+    def _next(self) -> list[_Waiting]:
+        due = self._aside_due
+        try:
+            first = self._queue.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
+        except queue.Empty:
+            return []
+        batch = [first] if first else []
+        while len(batch) < BATCH:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item:
+                batch.append(item)
+        return batch
+
+    def _commit(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            answers = self._ledger.receive([waiting.receipt for waiting in batch])
+        except Exception as error:
+            if not isinstance(error, LedgerUnavailable) and len(batch) > 1:
+                # One receipt that the ledger cannot take must not turn the others away.
+                for waiting in batch:
+                    self._commit([waiting])
+                return
+            for waiting in batch:
+                waiting.error = error
+                waiting.done.set()
+            return
+        lanes = set()
+        for waiting, answer in zip(batch, answers, strict=True):
+            waiting.answer = answer
+            waiting.done.set()
+            receipt = waiting.receipt
+            state = "duplicate" if answer.duplicate else receipt.state
+            self._count(counting.EVENTS, connection=receipt.connection, state=state)
+            if state == "received":
+                lanes.add(f"in:{receipt.connection}")
+        if lanes:
+            self._on_committed(lanes)
+
+    def _count(self, name: str, **labels: str) -> None:
+        tally = counting.Tally()
+        tally.add(name, **labels)
+        self._add(tally.amounts())
+
+    def _add(self, amounts: Mapping[tuple[str, str], float]) -> None:
+        with self._lock:
+            for key, amount in amounts.items():
+                self._tally[key] = self._tally.get(key, 0.0) + amount
+            if self._aside_due is None:
+                self._aside_due = time.monotonic() + _ASIDE_EVERY_S
+
+    def _nudge(self) -> None:
+        if self._queue.empty():
+            self._queue.put(None)
+
+    def _write_aside(self) -> None:
+        with self._lock:
+            amounts, self._tally = self._tally, {}
+            rejections = list(self._rejections)
+            self._rejections.clear()
+            self._aside_due = None
+        try:
+            if rejections:
+                self._ledger.reject(rejections)
+                rejections = []
+            with self._ledger.write() as tx:
+                tx.count(amounts, self._shard)
+        except Exception as error:
+            log.warning("counters.delayed", error=type(error).__name__)
+            with self._lock:
+                self._rejections.extendleft(reversed(rejections[: _REJECTIONS_HELD - len(self._rejections)]))
+            self._add(amounts)
+            self._aside_due = time.monotonic() + _ASIDE_AGAIN_S
+
+
+class Notifier:
+    """Wakes lanes off the path of the answer: at most one round every 10 ms, and Redis may be away."""
+
+    def __init__(self, wake: Callable[[str], object], pause_s: float = 0.01) -> None:
+        """`wake` may raise and may wait; the clock process finds whatever was not woken."""
+        self._wake, self._pause_s = wake, pause_s
+        self._lanes: set[str] = set()
+        self._told = threading.Condition()
+        self._closing = False
+        self._failing = False
+        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+        self._thread.start()
+
+    def tell(self, lanes: Iterable[str]) -> None:
+        """These lanes got work."""
+        with self._told:
+            self._lanes.update(lanes)
+            self._told.notify()
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Wake what is left, then stop."""
+        with self._told:
+            self._closing = True
+            self._told.notify()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while True:
+            with self._told:
+                while not self._lanes and not self._closing:
+                    self._told.wait()
+                lanes, self._lanes = self._lanes, set()
+            if not lanes:
+                return
+            for lane in sorted(lanes):
+                self._wake_one(lane)
+            pause.wait(self._pause_s)
+
+    def _wake_one(self, lane: str) -> None:
+        try:
+            self._wake(lane)
+        except Exception as error:
+            # The work is committed and due: the clock finds it. One line an outage is enough.
+            if not self._failing:
+                log.warning("wake.failed", lane=lane, error=type(error).__name__)
+            self._failing = True
+        else:
+            self._failing = False

@@ -1,0 +1,143 @@
+"""`/api/…`: the reads and acts of the command line, for programs that hold the hub's token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from app.core.masking import Masker
+from app.model import Json
+from app.pipeline.story import tell
+from app.web.answers import Refusal, answer, shown
+from app.web.auth import require_token
+from app.web.ports import Row, WebServices
+
+LIMIT = 100
+MAX_LIMIT = 500
+_WHO = "api"
+
+
+def blueprint(services: WebServices, masker: Masker) -> Blueprint:
+    """The API of a built hub; everything it shows goes through `masker`."""
+    pages = Blueprint("api", __name__, url_prefix="/api")
+    token = services.site.hub.api_token
+    pages.before_request(lambda: require_token(token))
+    pages.after_request(_not_kept)
+    _reads(pages, services, masker)
+    _acts(pages, services)
+    return pages
+
+
+def _reads(pages: Blueprint, services: WebServices, masker: Masker) -> None:
+    ledger = services.ledger
+
+    @pages.get("/events")
+    def events() -> Response:
+        limit = _limit()
+        return _list("events", ledger.events(_filters("connection", "state", "before"), limit), limit, masker)
+
+    @pages.get("/events/<event_id>")
+    def event(event_id: str) -> Response:
+        return answer(shown(_found(ledger.event(event_id), "event", event_id), masker))
+
+    # A number may hold a slash.
+    @pages.get("/returns/<path:number>")
+    def story(number: str) -> Response:
+        return answer(shown(tell(ledger, number), masker))
+
+    @pages.get("/deliveries")
+    def deliveries() -> Response:
+        limit = _limit()
+        filters = _filters("state", "lane", "route", "before")
+        return _list("deliveries", ledger.deliveries(filters, limit), limit, masker)
+
+    @pages.get("/deliveries/<delivery_id>")
+    def delivery(delivery_id: str) -> Response:
+        return answer(shown(_found(ledger.delivery(delivery_id), "delivery", delivery_id), masker))
+
+    @pages.get("/parked")
+    def parked() -> Response:
+        limit = _limit()
+        return answer(
+            {
+                "events": shown(ledger.events({"state": "parked"}, limit), masker),
+                "deliveries": shown(ledger.deliveries({"state": "parked"}, limit), masker),
+                "conflicts": shown(ledger.deliveries({"state": "conflict"}, limit), masker),
+            }
+        )
+
+    @pages.get("/references")
+    def references() -> Response:
+        limit = _limit()
+        return _list("references", ledger.references(request.args.get("filter"), limit), limit, masker)
+
+    @pages.get("/rejections")
+    def rejections() -> Response:
+        limit = _limit()
+        return _list("rejections", ledger.rejections(limit), limit, masker)
+
+
+def _acts(pages: Blueprint, services: WebServices) -> None:
+    ledger, connections = services.ledger, services.site.connections
+
+    @pages.post("/events/<event_id>/retry")
+    def retry_event(event_id: str) -> Response:
+        return _retry(event_id, _found(ledger.event(event_id), "event", event_id))
+
+    @pages.post("/deliveries/<delivery_id>/retry")
+    def retry_delivery(delivery_id: str) -> Response:
+        return _retry(delivery_id, _found(ledger.delivery(delivery_id), "delivery", delivery_id))
+
+    def _retry(row_id: str, row: Row) -> Response:
+        retried = ledger.retry([row_id], _WHO)
+        if not retried:
+            raise Refusal(409, "not_retried", f"{row_id} is {row.get('state', 'not waiting')}: nothing to try again")
+        return answer({"retried": list(retried)}, 202)
+
+    @pages.post("/connections/<name>/pause")
+    def pause(name: str) -> Response:
+        _found(connections.get(name), "connection", name)
+        ledger.pause(name, _because(), _WHO)
+        return answer({"connection": name, "paused": True})
+
+    @pages.post("/connections/<name>/resume")
+    def resume(name: str) -> Response:
+        _found(connections.get(name), "connection", name)
+        ledger.resume(name, _WHO)
+        return answer({"connection": name, "paused": False})
+
+
+def _list(name: str, rows: Any, limit: int, masker: Masker) -> Response:
+    found = shown(list(rows), masker)
+    last = found[-1].get("id", "") if len(found) == limit else ""
+    return answer({name: found, **({"next": last} if last else {})})
+
+
+def _limit() -> int:
+    text = request.args.get("limit", str(LIMIT))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT):
+        raise Refusal(400, "bad_limit", f"limit must be a number from 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def _filters(*names: str) -> dict[str, str]:
+    return {name: request.args[name] for name in names if request.args.get(name)}
+
+
+def _found(row: Any, what: str, name: str) -> Any:
+    if row is None:
+        raise Refusal(404, "not_found", f"there is no {what} {name!r}")
+    return row
+
+
+def _because() -> str:
+    given: Json = request.get_json(silent=True)
+    because = given.get("because") if isinstance(given, Mapping) else None
+    return because[:300] if isinstance(because, str) and because else "paused through the API"
+
+
+def _not_kept(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response

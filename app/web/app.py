@@ -1,0 +1,60 @@
+"""The web application: the vendors' door, the API, health and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from multiprocessing.util import Finalize
+
+from flask import Flask
+
+from app.core.masking import Masker
+from app.core.site import Site
+from app.pipeline.receipts import Notifier, ReceiptWriter
+from app.pipeline.receive import Receiver
+from app.web import answers, api, health, metrics, webhooks
+from app.web.ports import WebServices
+
+#: Where the application keeps the function that ends its threads.
+CLOSE = "backhaul.close"
+
+
+def create_app(services: WebServices) -> Flask:
+    """The WSGI application of a built hub, with its writer of receipts running.
+
+    `app.extensions[CLOSE]()` writes what waits and ends the threads; it also happens when the process ends. Raises
+    ConfigError when a connection's messages could not be verified.
+    """
+    # No static files, no templates: nothing is served from disk.
+    app = Flask("backhaul", static_folder=None, template_folder=None)
+    app.url_map.strict_slashes = False
+    notifier = Notifier(services.wakes.wake if services.wakes else _wake_nobody)
+    receipts = ReceiptWriter(services.ledger, notifier.tell)
+    # The server forks its workers, which end without the handlers of `atexit`; these run in both cases.
+    close = Finalize(app, _closer(receipts, notifier), exitpriority=10)
+    app.extensions[CLOSE] = close
+    receiver = Receiver(services.site, receipts, services.clock, services.ids)
+    answers.install(app, services.ids)
+    app.register_blueprint(webhooks.blueprint(receiver))
+    app.register_blueprint(api.blueprint(services, site_masker(services.site)))
+    app.register_blueprint(health.blueprint(services.ledger, services.clock))
+    app.register_blueprint(metrics.blueprint(services.site, services.ledger, services.clock))
+    return app
+
+
+def site_masker(site: Site) -> Masker:
+    """Hides what any connector of the site calls personal, and every secret of the site."""
+    personal = {key for connector in site.connectors.values() for key in connector.personal}
+    secrets = {secret for connection in site.connections.values() for secret in connection.secret_values}
+    return Masker(personal, secrets | {site.hub.api_token})
+
+
+def _wake_nobody(lane: str) -> None:
+    """The clock finds the work."""
+
+
+def _closer(receipts: ReceiptWriter, notifier: Notifier) -> Callable[[], None]:
+    def close() -> None:
+        receipts.close()
+        notifier.close()
+
+    return close

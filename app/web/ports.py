@@ -1,0 +1,95 @@
+"""What the web application needs of the world, as protocols; `app.bootstrap` builds what fulfils them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from app.core.ports import Clock, Ids
+from app.core.site import Site
+from app.model import LaneState, Reference, Rejection
+from app.pipeline.receipts import ReceiptLedger
+
+Row = Mapping[str, Any]
+
+
+class WebLedger(Protocol):
+    """The part of the ledger that the API, health and metrics read, and the acts of a person."""
+
+    def ping(self) -> None:
+        """Raises LedgerUnavailable when it cannot be read."""
+
+    def lease(self, name: str) -> tuple[str, datetime] | None:
+        """Who holds a named lease, and until when."""
+
+    def counters(self) -> Mapping[tuple[str, str], float]:
+        """All kept counters: {(name, labels as JSON): amount}."""
+
+    def waiting(self) -> Sequence[tuple[str, str, str, int, datetime]]:
+        """(event or delivery, lane, state, how many, created when the oldest), of all that is not final."""
+
+    def lanes(self) -> Sequence[LaneState]:
+        """The connections that were ever paused or failed."""
+
+    def events(self, filters: Mapping[str, str], limit: int) -> Sequence[Row]:
+        """Events, newest first."""
+
+    def event(self, event_id: str) -> Row | None:
+        """One event with its body."""
+
+    def deliveries(self, filters: Mapping[str, str], limit: int) -> Sequence[Row]:
+        """Deliveries, newest first."""
+
+    def delivery(self, delivery_id: str) -> Row | None:
+        """One delivery with its attempts."""
+
+    def references(self, filter: str | None, limit: int) -> Sequence[Reference]:
+        """Translations, history included."""
+
+    def rejections(self, limit: int) -> Sequence[Rejection]:
+        """What was turned away at the door, newest first."""
+
+    def retry(self, ids: Sequence[str], who: str) -> list[str]:
+        """Make these due now; the ids of those that could be."""
+
+    def pause(self, connection: str, because: str, who: str) -> None:
+        """Stop calling a connection."""
+
+    def resume(self, connection: str, who: str) -> None:
+        """Call a connection again."""
+
+
+class HubLedger(WebLedger, ReceiptLedger, Protocol):
+    """All of the ledger that the web process uses."""
+
+
+class Wakes(Protocol):
+    """What tells the workers that a lane has work."""
+
+    def wake(self, lane: str) -> object:
+        """Wake one. Raises QueueUnavailable."""
+
+
+class WebServices(Protocol):
+    """The built hub, as far as the web application uses it."""
+
+    @property
+    def site(self) -> Site:
+        """The merchant's files, compiled."""
+
+    @property
+    def ledger(self) -> HubLedger:
+        """The ledger."""
+
+    @property
+    def wakes(self) -> Wakes | None:
+        """Wakes the workers; None when only the clock does."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+
+    @property
+    def ids(self) -> Ids:
+        """New ids."""
