@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.errors import ConfigError
-from app.model import Json, Problem
+from app.model import Problem
 
 if TYPE_CHECKING:
-    from app.adapters.client import Said
-    from app.adapters.files import Settings
+    from app.adapters.case_files import CaseFiles
+    from app.adapters.client import Client
+    from app.adapters.files import Settings as Settings
     from app.adapters.http import HttpSender
-    from app.adapters.ledger import Ledger
+    from app.adapters.ledger import Ledger as Ledger
     from app.adapters.queue import Wakes
     from app.adapters.redis_facts import RedisFacts
     from app.adapters.redis_server import RedisServer
@@ -66,7 +67,7 @@ def environment(site: Path | None = None, env_file: Path | None = None) -> dict[
     """The environment, beneath it `env_file`, or the `.env` of the site's folder when there is none."""
     from app.adapters import files
 
-    return files.environment(site or files.settings(files.environment()).site, env_file)
+    return files.environment(site, env_file)
 
 
 def settings(env: Mapping[str, str], site: Path | None = None) -> Settings:
@@ -98,6 +99,13 @@ def problems(settings: Settings, env: Mapping[str, str]) -> list[Problem]:
     from app.adapters import files
 
     return files.check(settings.site, env)
+
+
+def case_files(settings: Settings) -> CaseFiles:
+    """What reads the files that YAML cases name."""
+    from app.adapters.case_files import CaseFiles
+
+    return CaseFiles(settings.site, project_folder())
 
 
 # --- ledger and Redis ----------------------------------------------------------------------------
@@ -239,6 +247,13 @@ def services(settings: Settings, env: Mapping[str, str], *, part: Part) -> Servi
     )
 
 
+def quiet_log() -> None:
+    """Set the log up for a command whose output is its own: only warnings, on stderr."""
+    from app.adapters import log
+
+    log.configure(level="warning")
+
+
 def die_with_parent(*, at_once: bool = False) -> None:
     """Tie the life of this process to its parent's; `at_once` leaves it no time to finish."""
     from app.adapters import children
@@ -265,32 +280,11 @@ def running_lock(var_dir: Path) -> Lock:
     return Lock(var_dir)
 
 
-def ask(
-    method: str,
-    url: str,
-    *,
-    body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-    timeout_s: float = 10.0,
-) -> Said:
-    """One HTTP request to the hub itself or to a simulator. Raises `HubError` when there is no answer."""
-    from app.adapters import client
+def client() -> Client:
+    """Plain HTTP to the hub itself and to simulators."""
+    from app.adapters.client import Client
 
-    return client.ask(method, url, body=body, headers=headers, timeout_s=timeout_s)
-
-
-def ask_json(method: str, url: str, value: Json = None, *, timeout_s: float = 10.0) -> Said:
-    """`ask` with a JSON body."""
-    from app.adapters import client
-
-    return client.ask_json(method, url, value, timeout_s=timeout_s)
-
-
-def reach(url: str, timeout_s: float = 3.0) -> str:
-    """Why nothing takes connections at the URL's host and port; "" when something does."""
-    from app.adapters import client
-
-    return client.reach(url, timeout_s)
+    return Client()
 
 
 def _secrets(site: Site, settings: Settings) -> set[str]:

@@ -118,7 +118,7 @@ class Document:
     kind: Literal["return", "order"]
     connection: str  # the source
     object_id: str  # the source's own id of the object
-    seq: int  # 1, 2, … per (kind, connection, object_id); only non-stale ones are compared with
+    seq: int  # 1, 2, … per (kind, connection, object_id), given by the ledger; 0 before that
     version: str  # sortable text made by `core.documents.version_key`, "" when the source gives none
     observed_at: datetime  # when its content was asked for (fetch started) or received
     body: Json  # the document itself, valid against schemas/return.schema.json

@@ -29,30 +29,45 @@ class Said:
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def ask(
-    method: str,
-    url: str,
-    *,
-    body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-    timeout_s: float = 10.0,
-) -> Said:
-    """One request, any status answered. Raises `HubError` when there is no answer."""
-    request = urllib.request.Request(url, data=body, method=method, headers=dict(headers or {}))
-    try:
-        with _OPENER.open(request, timeout=timeout_s) as answer:
-            return Said(answer.status, _read(answer.read(_MOST_BYTES)))
-    except urllib.error.HTTPError as error:
-        return Said(error.code, _read(error.read(_MOST_BYTES)))
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise HubError(f"no answer from {url}: {reason}") from None
+class Client:
+    """Asks once; nothing is kept between two calls."""
 
+    def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 10.0,
+    ) -> Said:
+        """One request, any status answered. Raises `HubError` when there is no answer."""
+        request = urllib.request.Request(url, data=body, method=method, headers=dict(headers or {}))
+        try:
+            with _OPENER.open(request, timeout=timeout_s) as answer:
+                return Said(answer.status, _read(answer.read(_MOST_BYTES)))
+        except urllib.error.HTTPError as error:
+            return Said(error.code, _read(error.read(_MOST_BYTES)))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise HubError(f"no answer from {url}: {reason}") from None
 
-def ask_json(method: str, url: str, value: Json = None, *, timeout_s: float = 10.0) -> Said:
-    """`ask` with a JSON body, or none when `value` is None."""
-    body = None if value is None else dumps(value)
-    return ask(method, url, body=body, headers={"Content-Type": "application/json"}, timeout_s=timeout_s)
+    def ask_json(self, method: str, url: str, value: Json = None, *, timeout_s: float = 10.0) -> Said:
+        """`ask` with a JSON body, or none when `value` is None."""
+        body = None if value is None else dumps(value)
+        return self.ask(method, url, body=body, headers={"Content-Type": "application/json"}, timeout_s=timeout_s)
+
+    def reach(self, url: str, timeout_s: float = 3.0) -> str:
+        """Why nothing takes connections at the URL's host and port; "" when something does."""
+        parts = urlsplit(url)
+        try:
+            port = parts.port or {"https": 443, "http": 80}[parts.scheme]
+            socket.create_connection((parts.hostname or "", port), timeout=timeout_s).close()
+        except (KeyError, ValueError):
+            return "is no http or https address"
+        except OSError as error:
+            return f"no connection to {parts.hostname}:{port}: {error.strerror or error}"
+        return ""
 
 
 def _read(data: bytes) -> Json:
@@ -60,16 +75,3 @@ def _read(data: bytes) -> Json:
         return loads(data)
     except DataError:
         return data.decode("utf-8", "replace")
-
-
-def reach(url: str, timeout_s: float = 3.0) -> str:
-    """Why nothing takes connections at the URL's host and port; "" when something does."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port or {"https": 443, "http": 80}[parts.scheme]
-        socket.create_connection((parts.hostname or "", port), timeout=timeout_s).close()
-    except (KeyError, ValueError):
-        return "is no http or https address"
-    except OSError as error:
-        return f"no connection to {parts.hostname}:{port}: {error.strerror or error}"
-    return ""

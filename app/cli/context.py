@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    # For types only: these are the large libraries that small commands do without.
-    from app.adapters.files import Settings
-    from app.adapters.ledger import Ledger
+    # For types only: behind them are the large libraries that small commands do without.
+    from app.bootstrap import Ledger, Settings
     from app.core.site import Site
 
 
@@ -39,7 +38,11 @@ class Cli:
     @property
     def debug(self) -> bool:
         """Whether tracebacks are wanted (BACKHAUL_DEBUG)."""
-        return bool(self.env.get("BACKHAUL_DEBUG"))
+        try:
+            return bool(self.env.get("BACKHAUL_DEBUG"))
+        except Exception:
+            # Asked while a fault is being reported: what keeps the environment from being read may be that fault.
+            return False
 
     def site(self, *, allow_missing_env: bool = False) -> Site:
         """The compiled site. Raises `ConfigError` with every problem in its files."""

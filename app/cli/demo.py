@@ -160,19 +160,19 @@ class _Play:
 
     def _ready(self) -> bool:
         try:
-            return bootstrap.ask("GET", f"{self._hub}/readyz", timeout_s=2.0).status == 200
+            return bootstrap.client().ask("GET", f"{self._hub}/readyz", timeout_s=2.0).status == 200
         except HubError:
             return False
 
     def _arrived(self) -> int:
         url = f"{self._urls[self._plan.receiver]}/_sim/requests?operation={self._plan.operation}"
-        body = bootstrap.ask("GET", url).body
+        body = bootstrap.client().ask("GET", url).body
         return len(body["effects"]) if isinstance(body, dict) else 0
 
     def _ask_simulator(self, name: str, path: str, value: Json) -> Mapping[str, Json]:
         if name not in self._urls:
             raise HubError(f"the plan names a simulator {name!r} that it does not start")
-        said = bootstrap.ask_json("POST", self._urls[name] + path, value, timeout_s=30.0)
+        said = bootstrap.client().ask_json("POST", self._urls[name] + path, value, timeout_s=30.0)
         if said.status != 200 or not isinstance(said.body, dict):
             raise HubError(f"the simulated {name} answered {said.status} to {path}: {said.body}")
         return said.body

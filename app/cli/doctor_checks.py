@@ -18,7 +18,7 @@ from app.core.times import iso
 from app.errors import ConfigError, HubError, LedgerUnavailable, QueueUnavailable
 
 if TYPE_CHECKING:
-    from app.adapters.ledger import Ledger
+    from app.bootstrap import Ledger
 
 _SPACE = 500 * 2**20
 #: Between the end of a call and the end of the lease there must be time to write down what came of it.
@@ -111,7 +111,7 @@ def _hub(cli: Cli, ledger: Ledger | None) -> Iterator[Finding]:
 
 def _answers(url: str) -> Finding:
     try:
-        said = bootstrap.ask("GET", f"{url}/readyz", timeout_s=3.0)
+        said = bootstrap.client().ask("GET", f"{url}/readyz", timeout_s=3.0)
     except HubError as error:
         return Finding("fail", "hub", str(error))
     return Finding("ok" if said.status == 200 else "fail", "hub", f"{url}/readyz answers {said.status}")
@@ -163,4 +163,4 @@ def _connections(site: Site, ledger: Ledger | None) -> Iterator[Finding]:
 
 def _reach(connection: Connection) -> str:
     url = connection.settings.get("base_url")
-    return bootstrap.reach(str(url)) if url and connection.connector.operations else ""
+    return bootstrap.client().reach(str(url)) if url and connection.connector.operations else ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import click
+import simplejson
 
 from app.core.jsontext import dump_text
 from app.model import Json
@@ -18,6 +19,7 @@ limit_option: Callable[[Any], Any] = click.option(
 )
 
 _CELL = 60
+_SHORTEST_SECRET = 4
 
 
 def rows(found: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_json: bool, none: str) -> None:
@@ -34,6 +36,19 @@ def rows(found: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_json
     for line in [heads, *cells]:
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo(text.rstrip())
+
+
+def pretty(value: Json) -> str:
+    """JSON over several lines, numbers exactly as they are."""
+    return str(simplejson.dumps(value, use_decimal=True, indent=2, ensure_ascii=False))
+
+
+def hide(text: str, secrets: Collection[str]) -> str:
+    """The text with every secret value blotted out."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "***")
+    return text
 
 
 def _cell(value: Json) -> str:

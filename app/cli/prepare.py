@@ -26,6 +26,7 @@ def prepare_command(cli: Cli) -> None:
         "host": site.hub.host,
         "port": int(cli.env.get("PORT") or site.hub.port),
         "workers": site.hub.workers,
+        "web_threads": site.hub.web_threads,
         "ledger": facts.what,
         "ledger_warning": facts.warning,
         "own_redis": not cli.env.get("REDIS_URL"),

@@ -10,7 +10,7 @@ import click
 
 from app import bootstrap
 from app.cli.context import Cli, pass_cli
-from app.errors import HubError
+from app.errors import ConfigError, HubError
 
 
 @click.command("web")
@@ -19,27 +19,31 @@ from app.errors import HubError
 @click.option(
     "--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="More than one needs PostgreSQL."
 )
+@click.option("--threads", type=click.IntRange(1, 512), help="Threads that take messages (else config/hub.yaml).")
 @pass_cli
-def web_command(cli: Cli, host: str | None, port: int | None, processes: int) -> None:
+def web_command(cli: Cli, host: str | None, port: int | None, processes: int, threads: int | None) -> None:
     """Receive webhooks; serve the API, health and metrics."""
     from granian.constants import HTTPModes, Interfaces
     from granian.log import LogLevels
     from granian.server import Server
 
-    hub = cli.site().hub
-    bootstrap.need_migrated(cli.settings)
+    if not (host and port and threads):
+        # Told everything, as by `up`, this process needs no files: only the one that serves reads them.
+        hub = cli.site().hub
+        host, port = host or hub.host, port or int(cli.env.get("PORT") or hub.port)
+        threads = threads or hub.web_threads
     bootstrap.need_redis(cli.settings)
     if processes > 1 and bootstrap.on_sqlite(cli.settings):
         raise HubError("one web process at a time on SQLite: set DATABASE_URL to a PostgreSQL, or leave --processes")
     server = Server(
         "app.web",
-        address=host or hub.host,
-        port=port or int(cli.env.get("PORT") or hub.port),
+        address=host,
+        port=port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
         websockets=False,
         workers=processes,
-        blocking_threads=hub.web_threads,
+        blocking_threads=threads,
         # Below that it only warns of 16 threads on few cores, which is what was measured as best.
         log_level=LogLevels.error,
     )
@@ -51,10 +55,14 @@ def _load_web(site: Path | None, env_file: Path | None) -> Any:
     """The WSGI application, made in the process that serves it."""
     from app.web.app import create_app
 
-    # The server's own process may be killed without a chance to end this one.
-    bootstrap.die_with_parent()
+    # The server's own process may be killed without a chance to end this one, and a new one wants its port.
+    bootstrap.die_with_parent(at_once=True)
     cli = Cli(site, env_file)
-    return create_app(bootstrap.services(cli.settings, cli.env, part="web"))
+    try:
+        return create_app(bootstrap.services(cli.settings, cli.env, part="web"))
+    except (ConfigError, HubError) as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(2) from None
 
 
 @click.command("worker")

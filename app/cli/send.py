@@ -36,7 +36,7 @@ def send_command(cli: Cli, connection: str, fixture: str, settings: tuple[str, .
     hub = bootstrap.running_hub(cli.settings.var_dir)
     base = url or (hub.url if hub else f"http://{site.hub.host}:{site.hub.port}")
     headers = {"Content-Type": "application/json", **sign(known.verify, body, datetime.now(UTC))}
-    said = bootstrap.ask("POST", f"{base.rstrip('/')}/webhooks/{connection}", body=body, headers=headers)
+    said = bootstrap.client().ask("POST", f"{base.rstrip('/')}/webhooks/{connection}", body=body, headers=headers)
     event = said.body.get("event") if isinstance(said.body, dict) else None
     if said.status >= 300 or not event:
         raise HubError(f"the hub answered {said.status}: {said.body}")

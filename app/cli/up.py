@@ -32,6 +32,7 @@ class Prepared:
     host: str
     port: int
     workers: int
+    web_threads: int
     ledger: str
     ledger_warning: str
     own_redis: bool
@@ -62,7 +63,7 @@ def up_command(cli: Cli, host: str | None, port: int | None, workers: int | None
             if redis:
                 supervisor.add("redis", redis)
             lock.write(url, redis.url if redis else "")
-            _start(supervisor, cli, address, number, workers or told.workers)
+            _start(supervisor, cli, workers or told.workers, _web(address, number, told.web_threads))
             _say(told, url, redis.what if redis else "the server that REDIS_URL names")
             supervisor.run(until=_Listening(url, lambda: click.echo(f"ready at {url}; Ctrl-C stops it")))
             supervisor.run()
@@ -78,7 +79,11 @@ def _prepare(cli: Cli) -> Prepared:
     return Prepared(**json.loads(done.stdout))
 
 
-def _start(supervisor: Supervisor, cli: Cli, host: str, port: int, workers: int) -> None:
+def _web(host: str, port: int, threads: int) -> list[str]:
+    return ["web", "--host", host, "--port", str(port), "--threads", str(threads)]
+
+
+def _start(supervisor: Supervisor, cli: Cli, workers: int, web: list[str]) -> None:
     def child(*arguments: str) -> Child:
         return Child(command(*cli.arguments(), *arguments), tie=bootstrap.die_with_parent)
 
@@ -86,7 +91,7 @@ def _start(supervisor: Supervisor, cli: Cli, host: str, port: int, workers: int)
     for number in range(1, workers + 1):
         supervisor.add(f"worker {number}", child("worker"))
     supervisor.add("clock", child("clock"))
-    supervisor.add("web", child("web", "--host", host, "--port", str(port)))
+    supervisor.add("web", child(*web))
 
 
 def _say(told: Prepared, url: str, redis: str) -> None:
@@ -108,7 +113,7 @@ class _Listening:
         self._until = time.monotonic() + _LISTEN_S
 
     def __call__(self) -> bool:
-        if not bootstrap.reach(self._url, 0.2):
+        if not bootstrap.client().reach(self._url, 0.2):
             self._say()
             return True
         if time.monotonic() < self._until:

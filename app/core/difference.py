@@ -34,6 +34,12 @@ def differences(expected: Json, actual: Json, *, subset: bool = False, path: str
         yield f"{path or 'it'}: expected {_text(expected)}, got {_text(actual)}"
 
 
+def contains(name: str, part: str, text: str) -> Iterator[str]:
+    """The one difference when `text` lacks `part`."""
+    if part not in text:
+        yield f"{name}: expected a text with {part!r}, got {text!r}"
+
+
 def _pair(expected: Json, actual: Json, subset: bool, path: str) -> Iterator[str]:
     if actual is _MISSING:
         yield f"{path}: expected {_text(expected)}, got nothing"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.core.exact import Refused
 from app.core.expression_compiler import Compiler, Names
 from app.core.expression_nodes import Node, RenderFault
 from app.core.filters import TESTS, all_filters, jinja_filters, jinja_tests
@@ -43,6 +44,8 @@ class Value:
             kind = UnknownWord if fault.word else DataError
             place = (path + "".join(reversed(fault.steps))).removeprefix(".")
             raise kind(fault.what, path=place, where=str(fault.where), todo=fault.todo) from None
+        except Refused as refused:
+            raise DataError(refused.what, path=path, todo=refused.todo) from None
         return None if made is OMIT else made
 
 

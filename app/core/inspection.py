@@ -140,9 +140,12 @@ def _filter(node: nodes.Filter, words: Vocabulary) -> Iterator[Fault]:
 def _field(node: nodes.Getattr | nodes.Getitem, names: Mapping[str, Shape | None]) -> Iterator[Fault]:
     key, parent = _key(node), shape_of(node.node, names)
     fields = parent.fields() if parent else None
-    if isinstance(key, str) and fields is not None and key not in fields:
-        spoken = spell(node.node) or "it"
-        yield Fault(f"{spoken} has no {key!r}", did_you_mean(key, fields))
+    if not isinstance(key, str) or fields is None:
+        return
+    if key not in fields:
+        yield Fault(f"{spell(node.node) or 'it'} has no {key!r}", did_you_mean(key, fields))
+    elif fields[key].get("x-secret"):
+        yield Fault(f"{spell(node)} is a secret: it may be used in auth and verify only", "send it by an auth scheme")
 
 
 def shape_of(tree: nodes.Node, names: Mapping[str, Shape | None]) -> Shape | None:

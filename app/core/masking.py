@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from app.core.jsontext import loads
@@ -72,17 +73,20 @@ class Masker:
             text = self._secret_pattern.sub(HIDDEN, text)
         return _EMAIL.sub(HIDDEN, text) if "@" in text else text
 
-    def body(self, body: bytes) -> Json:
-        """A message's body for showing: its JSON, or, where it is none, the beginning of its text."""
-        try:
-            return self.value(loads(body))
-        except DataError:
-            text = self._pairs.sub(rf"\1{HIDDEN}", body.decode("utf-8", "replace"))
-            return self.text(text)[:_SHOWN_TEXT]
+    def body(self, body: bytes | str) -> Json:
+        """A message's body for showing: its object or list, or, where it is none, the beginning of its text."""
+        text = body if isinstance(body, str) else body.decode("utf-8", "replace")
+        if text.lstrip()[:1] in ("{", "["):
+            try:
+                return self.value(loads(text))
+            except (DataError, RecursionError):
+                pass
+        # Cut twice: what is shown must not end in the middle of a secret that was not recognised for that.
+        return self.text(self._pairs.sub(rf"\1{HIDDEN}", text[: 4 * _SHOWN_TEXT]))[:_SHOWN_TEXT]
 
     def headers(self, headers: Mapping[str, str], secret_headers: Iterable[str] = ()) -> dict[str, str]:
         """Headers with lower-case names; those that carry credentials are hidden."""
-        secret = _SECRET_HEADERS.union(name.lower() for name in secret_headers)
+        secret = frozenset(secret_headers)
         return {
             name.lower(): HIDDEN if _carries_secret(name.lower(), secret) else self.text(value)
             for name, value in headers.items()
@@ -101,8 +105,10 @@ def mask_headers(
     return Masker((), secret_values).headers(headers, secret_headers)
 
 
+@lru_cache(maxsize=1024)
 def _carries_secret(name: str, secret: frozenset[str]) -> bool:
-    return name in secret or any(word in name for word in _SECRET_HEADER_WORDS)
+    named = name in _SECRET_HEADERS or name in {one.lower() for one in secret}
+    return named or any(word in name for word in _SECRET_HEADER_WORDS)
 
 
 def _hide(value: Json) -> Json:

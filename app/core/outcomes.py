@@ -123,8 +123,8 @@ def _by_status(operation: Operation, answer: Response, now: datetime | None) -> 
         return Outcome("retry", told, "transient", status, _retry_after(answer, now))
     if 400 <= status < 500:
         return Outcome("rejected", told, "data", status)
-    if status in (502, 504) and not may_repeat(operation):
-        # A gateway lost the answer: what stands behind it may have done the work.
+    if status in (500, 502, 504) and not may_repeat(operation):
+        # It broke on the way, or a gateway lost the answer: the work may have been done all the same.
         return Outcome("in_doubt", told, "remote", status)
     return Outcome("retry", told, "remote", status, _retry_after(answer, now))
 

@@ -47,7 +47,7 @@ def read_csv(text: str, file: str) -> tuple[dict[str, str], list[Problem]]:
 
 
 def read_yaml(source: Source) -> tuple[dict[str, str], list[Problem]]:
-    """The table of a YAML mapping, and every fault in it: numbers without quotes are refused, they would lose digits."""
+    """The table of a YAML mapping, and every fault in it: numbers without quotes would lose digits, so are refused."""
     table: dict[str, str] = {}
     problems: list[Problem] = []
     if not isinstance(source.value, dict):

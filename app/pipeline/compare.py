@@ -29,7 +29,7 @@ def write_documents(
     for document in documents:
         key = _key(document)
         head = heads.get(key)
-        document = replace(document, seq=head.seq + 1 if head else 1, stale=is_stale(document, head))
+        document = replace(document, stale=is_stale(document, head))
         tx.add_documents([document])
         tx.add_identifiers(*key, [*identifiers(document.body), Identifier(document.event_id, "event")])
         if document.stale:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -72,18 +73,14 @@ class Gate:
                 return verdict
         if verdict.may == "try" and not self._ledger.take_trial(self.connection, timeout_s + PATIENCE_S * 2):
             return self._later(_TRIAL_LOOK_S, f"a trial call is under way after {verdict.because}")
-        wait = self.permits.take(PATIENCE_S)
-        if wait is not None:
-            return self._later(wait, f"all {self.limits.concurrency} calls at a time are taken")
-        wait = self.tokens.take(PATIENCE_S) if self.tokens else None
-        if wait is not None:
-            self.permits.give_back()
-            return self._later(wait, "its rate is used up")
-        again = self.verdict()
-        if again.may == "wait":
-            # It was shut while this call waited for its turn.
-            self.permits.give_back()
-            return again
+        try:
+            late = self._wait_for_turn()
+        except BaseException:
+            self._end_trial(verdict)
+            raise
+        if late is not None:
+            self._end_trial(verdict)
+            return late
         return verdict
 
     def leave(self, outcome: Outcome | None) -> None:
@@ -94,6 +91,31 @@ class Gate:
                 self._learn(outcome)
             except LedgerUnavailable as error:
                 log.warning("gate.unsaved", connection=self.connection, because=str(error))
+
+    def _wait_for_turn(self) -> Verdict | None:
+        # First the rate: who waits for that must not sit on a call that another process could make.
+        wait = self.tokens.take(PATIENCE_S) if self.tokens else None
+        if wait is not None:
+            return self._later(wait, "its rate is used up")
+        wait = self.permits.take(PATIENCE_S)
+        if wait is not None:
+            return self._later(wait, f"all {self.limits.concurrency} calls at a time are taken")
+        try:
+            verdict = self.verdict()
+        except BaseException:
+            self.permits.give_back()
+            raise
+        if verdict.may == "wait":
+            # It was shut while this call waited for its turn.
+            self.permits.give_back()
+            return verdict
+        return None
+
+    def _end_trial(self, verdict: Verdict) -> None:
+        """The trial call was not made after all: let the next one try."""
+        if verdict.may == "try" and self._state is not None:
+            with suppress(LedgerUnavailable):
+                self._ledger.save_lane(self._state)
 
     def _later(self, wait_s: float, because: str) -> Verdict:
         return Verdict("wait", because, self._clock.now() + timedelta(seconds=max(0.05, wait_s)))
@@ -134,17 +156,13 @@ class Gate:
     def _pause(self, outcome: Outcome) -> None:
         if self._state is not None and self._state.paused:
             return
-        self._state = replace(
-            self._state or LaneState(self.connection), paused=True, because=outcome.because
-        )
+        self._state = replace(self._state or LaneState(self.connection), paused=True, because=outcome.because)
         self._ledger.pause(self.connection, outcome.because, "hub")
         log.warning("connection.paused", connection=self.connection, because=outcome.because)
 
     def _tell(self, before: LaneState, after: LaneState) -> None:
         if after.opened_times > before.opened_times:
-            log.warning(
-                "breaker.opened", connection=self.connection, because=after.because, until=after.open_until
-            )
+            log.warning("breaker.opened", connection=self.connection, because=after.because, until=after.open_until)
         elif before.opened_times and not after.opened_times:
             log.info("breaker.closed", connection=self.connection)
         elif after.open_until != before.open_until and after.open_until:

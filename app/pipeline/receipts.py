@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Protocol
 
 import structlog
@@ -166,9 +167,7 @@ class ReceiptWriter:
             self._on_committed(lanes)
 
     def _count(self, name: str, **labels: str) -> None:
-        tally = counting.Tally()
-        tally.add(name, **labels)
-        self._add(tally.amounts())
+        self._add({_counter(name, *labels.items()): 1.0})
 
     def _add(self, amounts: Mapping[tuple[str, str], float]) -> None:
         with self._lock:
@@ -199,6 +198,15 @@ class ReceiptWriter:
                 self._rejections.extendleft(reversed(rejections[: _REJECTIONS_HELD - len(self._rejections)]))
             self._add(amounts)
             self._aside_due = time.monotonic() + _ASIDE_AGAIN_S
+
+
+@lru_cache(maxsize=1024)
+def _counter(name: str, *labels: tuple[str, str]) -> tuple[str, str]:
+    """The key of a counter as the ledger takes it; asked for with every message, and there are few."""
+    tally = counting.Tally()
+    tally.add(name, **dict(labels))
+    (key,) = tally.amounts()
+    return key
 
 
 class Notifier:

@@ -23,6 +23,8 @@ from app.model import Json
 log = structlog.get_logger()
 
 _JSON = "application/json"
+#: Keys of texts that hold a whole message: an event's body, and an answer that was no JSON.
+_BODIES = ("body", "text")
 
 
 class Refusal(Exception):
@@ -45,7 +47,10 @@ def error(status: int, code: str, message: str, headers: Mapping[str, str] | Non
 
 def shown(value: Any, masker: Masker) -> Json:
     """A value of the ledger as it may be shown: times as text, bodies as JSON, persons and secrets hidden."""
-    return masker.value(_plain(value, masker))
+    try:
+        return masker.value(_plain(value, masker))
+    except RecursionError:
+        return "nested too deeply to be shown"
 
 
 def install(app: Flask, ids: Ids) -> None:
@@ -85,7 +90,10 @@ def _plain(value: Any, masker: Masker) -> Json:
     if isinstance(value, bytes):
         return masker.body(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, masker) for key, item in value.items()}
+        return {
+            str(key): masker.body(item) if key in _BODIES and isinstance(item, str) else _plain(item, masker)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item, masker) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -35,48 +35,50 @@ def _reads(pages: Blueprint, services: WebServices, masker: Masker) -> None:
 
     @pages.get("/events")
     def events() -> Response:
-        limit = _limit()
-        return _list("events", ledger.events(_filters("connection", "state", "before"), limit), limit, masker)
+        rows = _asked(ledger.events, _filters("state", "connection", "type"))
+        return answer({"events": [shown(_named(row, "event_id"), masker) for row in rows]})
 
     @pages.get("/events/<event_id>")
     def event(event_id: str) -> Response:
-        return answer(shown(_found(ledger.event(event_id), "event", event_id), masker))
+        row = _found(ledger.event(event_id), "event", event_id)
+        return answer(shown(_named(row, "event_id"), masker))
 
     # A number may hold a slash.
     @pages.get("/returns/<path:number>")
     def story(number: str) -> Response:
-        return answer(shown(tell(ledger, number), masker))
+        told = tell(ledger, number)
+        return answer(shown(_found(told if told["stories"] else None, "return or order", number), masker))
 
     @pages.get("/deliveries")
     def deliveries() -> Response:
-        limit = _limit()
-        filters = _filters("state", "lane", "route", "before")
-        return _list("deliveries", ledger.deliveries(filters, limit), limit, masker)
+        rows = _asked(ledger.deliveries, _filters("state", "lane", "route"))
+        return answer({"deliveries": [shown(_named(row, "delivery_id"), masker) for row in rows]})
 
     @pages.get("/deliveries/<delivery_id>")
     def delivery(delivery_id: str) -> Response:
-        return answer(shown(_found(ledger.delivery(delivery_id), "delivery", delivery_id), masker))
+        row = _found(ledger.delivery(delivery_id), "delivery", delivery_id)
+        return answer(shown(_named(row, "delivery_id"), masker))
 
     @pages.get("/parked")
     def parked() -> Response:
         limit = _limit()
+        waiting = ledger.events({"state": "parked"}, limit)
+        held = [row for state in ("parked", "conflict") for row in ledger.deliveries({"state": state}, limit)]
         return answer(
             {
-                "events": shown(ledger.events({"state": "parked"}, limit), masker),
-                "deliveries": shown(ledger.deliveries({"state": "parked"}, limit), masker),
-                "conflicts": shown(ledger.deliveries({"state": "conflict"}, limit), masker),
+                "events": [shown(_named(row, "event_id"), masker) for row in waiting],
+                "deliveries": [shown(_named(row, "delivery_id"), masker) for row in held],
             }
         )
 
     @pages.get("/references")
     def references() -> Response:
-        limit = _limit()
-        return _list("references", ledger.references(request.args.get("filter"), limit), limit, masker)
+        rows = ledger.references(request.args.get("number"), _limit())
+        return answer({"references": shown(rows, masker)})
 
     @pages.get("/rejections")
     def rejections() -> Response:
-        limit = _limit()
-        return _list("rejections", ledger.rejections(limit), limit, masker)
+        return answer({"rejections": shown(ledger.rejections(_limit()), masker)})
 
 
 def _acts(pages: Blueprint, services: WebServices) -> None:
@@ -109,10 +111,21 @@ def _acts(pages: Blueprint, services: WebServices) -> None:
         return answer({"connection": name, "paused": False})
 
 
-def _list(name: str, rows: Any, limit: int, masker: Masker) -> Response:
-    found = shown(list(rows), masker)
-    last = found[-1].get("id", "") if len(found) == limit else ""
-    return answer({name: found, **({"next": last} if last else {})})
+def _named(row: Row, name: str) -> dict[str, Any]:
+    """A row of the ledger in the words of the model: its id by name, its tries as `attempts`."""
+    made = {name: row["id"], **{key: value for key, value in row.items() if key != "id"}}
+    made["tries"] = made.pop("attempts", 0)
+    if "attempt_rows" in made:
+        made["attempts"] = made.pop("attempt_rows")
+    return made
+
+
+def _asked(ask: Callable[[Mapping[str, str], int], Sequence[Row]], filters: Mapping[str, str]) -> Sequence[Row]:
+    limit = _limit()
+    try:
+        return ask(filters, limit)
+    except ValueError as error:
+        raise Refusal(400, "bad_filter", str(error)) from None
 
 
 def _limit() -> int:

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from app.core.ports import Clock, Ids
 from app.core.site import Site
-from app.model import LaneState, Reference, Rejection
+from app.model import LaneState, Rejection
 from app.pipeline.receipts import ReceiptLedger
+from app.pipeline.story import StoryLedger
 
 Row = Mapping[str, Any]
 
@@ -27,25 +28,25 @@ class WebLedger(Protocol):
         """All kept counters: {(name, labels as JSON): amount}."""
 
     def waiting(self) -> Sequence[tuple[str, str, str, int, datetime]]:
-        """(event or delivery, lane, state, how many, created when the oldest), of all that is not final."""
+        """(event or delivery, connection, state, how many, since when the oldest), of all that is not final."""
 
     def lanes(self) -> Sequence[LaneState]:
         """The connections that were ever paused or failed."""
 
     def events(self, filters: Mapping[str, str], limit: int) -> Sequence[Row]:
-        """Events, newest first."""
+        """Events, newest first. Raises ValueError for a filter that there is not."""
 
     def event(self, event_id: str) -> Row | None:
         """One event with its body."""
 
     def deliveries(self, filters: Mapping[str, str], limit: int) -> Sequence[Row]:
-        """Deliveries, newest first."""
+        """Deliveries, newest first. Raises ValueError for a filter that there is not."""
 
     def delivery(self, delivery_id: str) -> Row | None:
         """One delivery with its attempts."""
 
-    def references(self, filter: str | None, limit: int) -> Sequence[Reference]:
-        """Translations, history included."""
+    def references(self, text: str | None, limit: int) -> Sequence[Row]:
+        """Translations, history included; of the number `text` when given."""
 
     def rejections(self, limit: int) -> Sequence[Rejection]:
         """What was turned away at the door, newest first."""
@@ -60,7 +61,7 @@ class WebLedger(Protocol):
         """Call a connection again."""
 
 
-class HubLedger(WebLedger, ReceiptLedger, Protocol):
+class HubLedger(WebLedger, ReceiptLedger, StoryLedger, Protocol):
     """All of the ledger that the web process uses."""
 
 

@@ -25,7 +25,7 @@ def blueprint(receiver: Receiver) -> Blueprint:
             Incoming(
                 connection=connection,
                 method=request.method,
-                headers={name.lower(): value for name, value in request.headers.items()},
+                headers=_headers(request),
                 length=request.content_length,
                 read=lambda limit: _read(request, limit),
             )
@@ -33,6 +33,13 @@ def blueprint(receiver: Receiver) -> Blueprint:
         return answer(reply.body, reply.status, reply.headers)
 
     return pages
+
+
+def _headers(incoming: Request) -> dict[str, str]:
+    headers = {name.lower(): value for name, value in incoming.headers.items()}
+    # The server mixes its own environment into each request's: HTTP_PROXY would look like a header of the sender.
+    headers.pop("proxy", None)
+    return headers
 
 
 def _read(incoming: Request, limit: int) -> bytes:

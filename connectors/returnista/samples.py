@@ -140,7 +140,7 @@ def _shipment(order_id: str, parcel: dict[str, Any], number: int, spec: dict[str
         "trackingUpdates": [update] if delivered else [],
         "errorCode": error,
         "errorMessage": "the carrier refused the address" if error else None,
-        "createdAt": _T0,
+        "createdAt": f"2026-11-20T09:{30 + number:02d}:00.000Z",
         "updatedAt": at,
         "shippingProduct": {
             "id": sample_id("carrier"),

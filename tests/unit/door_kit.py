@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from app.adapters.ledger import Ledger, open_ledger
 from app.adapters.system import SystemIds
 from app.core.connectors import Connection, Connector, Inbound
 from app.core.expressions import Value, compile_value
@@ -17,11 +19,10 @@ from app.core.site import Hub, Site
 from app.core.source import Where
 from app.errors import LedgerUnavailable
 from app.model import Receipt, Received
+from tests.support import HandClock
 
-if TYPE_CHECKING:
-    from app.adapters.ledger import Ledger
-
-NOW = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
+#: When a `HandClock` starts.
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SECRET = "door-secret"
 TOKEN = "door-api-token"
 VERIFY = {"scheme": "hmac_sha256", "header": "X-Signature", "encoding": "hex", "secrets": SECRET}
@@ -47,7 +48,9 @@ INBOUND = Inbound(
 
 def connection(name: str, inbound: Inbound | None, verify: Mapping[str, Any] | None, **more: Any) -> Connection:
     """A connection of a connector of its own."""
-    connector = Connector(name=f"{name}_api", folder=Path("."), where=HERE, inbound=inbound, personal=frozenset({"nick"}))
+    connector = Connector(
+        name=f"{name}_api", folder=Path("."), where=HERE, inbound=inbound, personal=frozenset({"nick"})
+    )
     return Connection(name=name, connector=connector, where=HERE, system=name, verify=verify, **more)
 
 
@@ -71,24 +74,6 @@ def make_site(*connections: Connection, **hub: Any) -> Site:
     )
 
 
-class TestClock:
-    """A clock that a test moves."""
-
-    __test__ = False
-
-    def __init__(self, now: datetime = NOW) -> None:
-        self.at = now
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at.timestamp()
-
-    def tick(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-
-
 class Faulty:
     """The real ledger, with a switch that takes it away and a gate that holds its writer up."""
 
@@ -98,6 +83,7 @@ class Faulty:
         self.gate = threading.Event()
         self.gate.set()
         self.batches: list[int] = []
+        self.entered = threading.Event()
         self.poison = ""
 
     def __getattr__(self, name: str) -> Any:
@@ -106,6 +92,7 @@ class Faulty:
         return getattr(self._ledger, name)
 
     def receive(self, receipts: Sequence[Receipt]) -> list[Received]:
+        self.entered.set()
         self.gate.wait(10)
         if self.gone:
             raise LedgerUnavailable("switched off by the test")
@@ -136,20 +123,18 @@ class Services:
 
     site: Site
     ledger: Any
-    clock: TestClock = field(default_factory=TestClock)
+    clock: HandClock = field(default_factory=HandClock)
     ids: SystemIds = field(default_factory=SystemIds)
     wakes: Bell | None = field(default_factory=Bell)
 
 
 @contextmanager
-def opened(folder: Path, clock: TestClock) -> Iterator[Ledger]:
-    """A fresh SQLite ledger."""
-    from app.adapters.ledger import migrate, open_ledger
-
-    url = f"sqlite:///{folder / 'door.db'}"
-    migrate(url)
-    ledger = open_ledger(url, clock=clock)
+def opened(migrated: Path, folder: Path, clock: HandClock) -> Iterator[Faulty]:
+    """A fresh SQLite ledger, copied from a migrated one."""
+    path = folder / "door.db"
+    shutil.copy(migrated, path)
+    ledger = open_ledger(f"sqlite:///{path}", clock=clock)
     try:
-        yield ledger
+        yield Faulty(ledger)
     finally:
         ledger.close()

@@ -80,7 +80,11 @@ def test_headers_with_credentials_are_hidden_and_signatures_stay() -> None:
 
 def test_a_body_that_is_not_json_is_shown_as_text_without_its_persons() -> None:
     masker = Masker(["nick"], ["s3cret"])
-    for body in (b'{"first_name": "Ann Other", "nick":"Annie", "id": 7, ', b"firstName=Annie&id=7&phone=0612", b"Annie" * 0):
+    for body in (
+        b'{"first_name": "Ann Other", "nick":"Annie", "id": 7, ',
+        b"firstName=Annie&id=7&phone=0612",
+        b"Annie" * 0,
+    ):
         text = masker.body(body)
         assert "Ann" not in text and "0612" not in text
     assert masker.body(b"\xff\xfeid=7 s3cret a@b.example") == f"\ufffd\ufffdid=7 {HIDDEN} {HIDDEN}"

@@ -16,7 +16,8 @@ from app.core.signatures import Verdict, build, sign
 from app.errors import ConfigError, LedgerUnavailable
 from app.model import Receipt, Received, Rejection
 from app.pipeline.receive import Answer, Door, Incoming, Receiver, read_message
-from tests.unit.door_kit import INBOUND, NOW, SECRET, VERIFY, TestClock, connection, make_site, value
+from tests.support import HandClock
+from tests.unit.door_kit import INBOUND, NOW, SECRET, VERIFY, connection, make_site, value
 
 BODY = json.dumps({"event": "return.created", "data": {"id": "7"}}).encode()
 DOOR = Door(INBOUND, build(VERIFY), {}, Masker())
@@ -48,7 +49,7 @@ class Kept:
 class Bench:
     def __init__(self, **hub: Any) -> None:
         self.kept = Kept()
-        self.receiver = Receiver(make_site(**hub), self.kept, TestClock(), SystemIds())
+        self.receiver = Receiver(make_site(**hub), self.kept, HandClock(), SystemIds())
 
     def post(self, body: bytes = BODY, *, name: str = "shop", method: str = "POST", **more: Any) -> Answer:
         headers = more.pop("headers", None)
@@ -95,7 +96,7 @@ def test_a_duplicate_gets_the_answer_of_the_first(bench: Bench) -> None:
         (b"event=return.created", "unreadable", 422, "not JSON"),
         ('{"event":"é"}'.encode("latin-1"), "unreadable", 422, "not UTF-8"),
         ('{"event":"return.created"}'.encode("utf-16"), "unreadable", 422, "not UTF-8"),
-        (b"[" * 100_000, "unreadable", 422, "not"),
+        (b"[" * 100_000, "unreadable", 422, "too deeply"),
         (b'{"data":{"id":"1"}}', "unreadable", 422, "event"),
         (b'{"event":"","data":{"id":"1"}}', "unreadable", 422, "empty"),
         (b'{"event":null,"data":{"id":"1"}}', "unreadable", 422, "empty"),
@@ -207,7 +208,7 @@ def test_a_body_over_the_cap_is_refused_even_when_it_does_not_tell_its_length() 
 def test_a_method_is_refused_with_those_allowed_and_a_proof_with_the_challenge(bench: Bench) -> None:
     assert bench.post(method="PUT").headers == {"Allow": "POST"}
     bearer = {"scheme": "bearer", "tokens": "t"}
-    receiver = Receiver(make_site(connection("shop", INBOUND, bearer)), bench.kept, TestClock(), SystemIds())
+    receiver = Receiver(make_site(connection("shop", INBOUND, bearer)), bench.kept, HandClock(), SystemIds())
     answer = receiver.receive(Incoming("shop", "POST", {}, 0, lambda limit: b""))
     assert (answer.status, answer.headers) == (401, {"WWW-Authenticate": 'Bearer realm="webhooks"'})
 
@@ -224,7 +225,7 @@ def test_credentials_in_headers_are_not_kept() -> None:
     kept = Kept()
     site = make_site(connection("shop", INBOUND, verify, secret_values=frozenset({SECRET})))
     headers = {"x-proof": SECRET, "cookie": "a=b", "authorization": "Basic eA==", "x-trace": f"t-{SECRET}", "host": "h"}
-    receiver = Receiver(site, kept, TestClock(), SystemIds())
+    receiver = Receiver(site, kept, HandClock(), SystemIds())
     receiver.receive(Incoming("shop", "POST", headers, len(BODY), lambda limit: BODY))
     assert kept.receipts[0].headers == {
         "x-proof": HIDDEN,
@@ -245,5 +246,5 @@ def test_a_path_whatever_is_noted_as_bounded_clean_text(bench: Bench) -> None:
 def test_a_connection_that_cannot_be_verified_keeps_the_hub_from_starting(verify: Any) -> None:
     site = make_site(connection("one", INBOUND, verify), connection("two", INBOUND, verify))
     with pytest.raises(ConfigError) as raised:
-        Receiver(site, Kept(), TestClock(), SystemIds())
+        Receiver(site, Kept(), HandClock(), SystemIds())
     assert [problem.what.split(":")[0] for problem in raised.value.problems] == ["connection 'one'", "connection 'two'"]

@@ -43,13 +43,16 @@ _BECAUSE = f"its worker died {DEADLY} times: something in it ends the process; l
 
 
 def head_of_line(row: Any) -> ColumnElement[bool]:
-    """No earlier unfinished delivery of the same order key, and none of them running. NULL keys are free.
+    """No earlier unfinished delivery of the same order key and lane, and none of them running. NULL keys are free.
 
+    Two parts of a split return do not wait for each other; one without a part waits for all and holds back all.
     A later one runs while an earlier one is due only after `retry` of a dead one.
     """
     other = deliveries.alias("other")
     return ~exists().where(
         other.c.order_key == row.order_key,
+        other.c.lane == row.lane,
+        or_(other.c.part == row.part, other.c.part == "", row.part == ""),
         other.c.due_at.is_not(None),
         other.c.seq != row.seq,
         or_(other.c.seq < row.seq, and_(other.c.state == "running", other.c.due_at > _now)),
@@ -66,7 +69,7 @@ def _claim(table: Table, lane: Any, *returned: Any) -> Any:
     c = table.c
     picked = (
         select(c.seq)
-        .where(lane == bindparam("lane"), *_claimable(table))
+        .where(lane == bindparam("in_lane"), *_claimable(table))
         .order_by(c.due_at, c.seq)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
@@ -148,12 +151,12 @@ _delivery_lanes = _lanes_of(deliveries, deliveries.c.lane)
 
 
 def _counted(table: Table, lane: Any) -> Any:
-    some = select(literal(1)).where(lane == bindparam("lane"), *_claimable(table)).limit(COUNTED).subquery()
+    some = select(literal(1)).where(lane == bindparam("in_lane"), *_claimable(table)).limit(COUNTED).subquery()
     return select(func.count()).select_from(some)
 
 
 def _next(table: Table, lane: Any) -> Any:
-    conditions: list[ColumnElement[bool]] = [lane == bindparam("lane"), table.c.due_at.is_not(None)]
+    conditions: list[ColumnElement[bool]] = [lane == bindparam("in_lane"), table.c.due_at.is_not(None)]
     if table is deliveries:
         conditions.append(head_of_line(table.c))
     return select(table.c.due_at).where(*conditions).order_by(table.c.due_at).limit(1)
@@ -233,16 +236,16 @@ class Claiming(Store):
         """How much is claimable now in a lane ("in:shop", "out:wms"); counted up to 10,000."""
         query = _counts["in" if lane.startswith("in:") else "out"]
         with self._db.read() as connection:
-            return int(connection.scalar(query, {"lane": bare(lane), "now": self._now()}))
+            return int(connection.scalar(query, {"in_lane": bare(lane), "now": self._now()}))
 
     def next_due(self, lane: str) -> datetime | None:
         """When something in a lane will be claimable (in the past: it is already); None when nothing waits."""
         query = _nexts["in" if lane.startswith("in:") else "out"]
         with self._db.read() as connection:
-            due = connection.scalar(query, {"lane": bare(lane), "now": self._now()})
+            due = connection.scalar(query, {"in_lane": bare(lane), "now": self._now()})
         return None if due is None else from_ms(due)
 
     def _claim_of(self, connection: str, limit: int, lease_s: float, token: str) -> dict[str, object]:
         now = self._now()
         lane = bare(connection)
-        return {"lane": lane, "limit": limit, "holder": token, "now": now, "lease_end": ahead(now, lease_s)}
+        return {"in_lane": lane, "limit": limit, "holder": token, "now": now, "lease_end": ahead(now, lease_s)}

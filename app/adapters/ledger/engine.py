@@ -56,7 +56,7 @@ def sqlite_version() -> str:
 def sqlite_is_safe(version: str | None = None) -> bool:
     """Whether this SQLite is free of the fault that can lose commits when several processes write."""
     numbers = tuple(int(part) for part in (version or sqlite_version()).split("."))
-    backport = _SAFE_BACKPORTS.get(numbers[:2])
+    backport = _SAFE_BACKPORTS.get((numbers[0], numbers[1]))
     return numbers >= _SAFE or (backport is not None and numbers[2] >= backport)
 
 

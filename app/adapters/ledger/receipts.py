@@ -16,18 +16,14 @@ from app.model import FINAL_EVENT_STATES, Receipt, Received, Rejection
 
 REJECTIONS_KEPT = 1000
 
-_insert = once(lambda db: db.insert(events).on_conflict_do_nothing())
+_insert = once(lambda db: db.insert(events).on_conflict_do_nothing().execution_options(preserve_rowcount=True))
 _kept = select(events.c.id, events.c.connection, events.c.vendor_id).where(
     events.c.connection.in_(bindparam("connections", expanding=True)),
     events.c.vendor_id.in_(bindparam("vendor_ids", expanding=True)),
 )
 _too_old = delete(rejections).where(
     rejections.c.seq
-    <= select(rejections.c.seq)
-    .order_by(rejections.c.seq.desc())
-    .offset(REJECTIONS_KEPT)
-    .limit(1)
-    .scalar_subquery()
+    <= select(rejections.c.seq).order_by(rejections.c.seq.desc()).offset(REJECTIONS_KEPT).limit(1).scalar_subquery()
 )
 
 
@@ -99,5 +95,3 @@ def _row(receipt: Receipt, now: int) -> dict[str, object]:
         "headers": dump_text(dict(receipt.headers)),
         "body": receipt.body,
     }
-
-

@@ -53,9 +53,11 @@ _lock = text("SELECT pg_advisory_xact_lock(key) FROM unnest(:keys) AS key").bind
 )
 _insert_documents = plain_insert(documents)
 _insert_changes = once(
-    lambda db: db.insert(changes)
-    .on_conflict_do_nothing(index_elements=["kind", "connection", "object_id", "key"])
-    .returning(changes.c.key, changes.c.id)
+    lambda db: (
+        db.insert(changes)
+        .on_conflict_do_nothing(index_elements=["kind", "connection", "object_id", "key"])
+        .returning(changes.c.key, changes.c.id)
+    )
 )
 _insert_deliveries = once(
     lambda db: db.insert(deliveries).on_conflict_do_nothing(index_elements=["change_id", "route", "part"])
@@ -181,9 +183,7 @@ class Writing:
     def audit(self, who: str, act: str, target: str, before: Json, after: Json) -> None:
         """Keep that somebody did something by hand."""
         row = {"at": self._now, "who": who, "act": act, "target": target}
-        self._connection.execute(
-            _insert_audit, [{**row, "before": dump_text(before), "after": dump_text(after)}]
-        )
+        self._connection.execute(_insert_audit, [{**row, "before": dump_text(before), "after": dump_text(after)}])
 
     def flush(self) -> None:
         """Write what was gathered. Sorted, so that two transactions never wait for each other in a ring."""

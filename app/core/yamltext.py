@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import yaml
 
 from app.core.source import Path, Source
 from app.model import Json, Problem
+
+# PyYAML's stubs know no fields of events.
+Event = Any
 
 _INT = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
@@ -37,7 +41,7 @@ def parse_yaml(text: str, file: str) -> tuple[Source, list[Problem]]:
 class _Reader:
     def __init__(self, text: str, file: str) -> None:
         self._text, self._file = text, file
-        self._events: Iterator[yaml.Event] = iter(())
+        self._events: Iterator[Event] = iter(())
         self.places: dict[Path, tuple[int, int]] = {}
         self.keys: dict[Path, tuple[int, int]] = {}
         self.problems: list[Problem] = []
@@ -56,7 +60,7 @@ class _Reader:
                 value = self._value(event, ())
         return value
 
-    def _value(self, event: yaml.Event, path: Path) -> Json:
+    def _value(self, event: Event, path: Path) -> Json:
         self.places[path] = _place(event)
         if isinstance(event, yaml.AliasEvent):
             self._report(event, f"the alias *{event.anchor} is not allowed", "copy what it stands for")
@@ -99,7 +103,7 @@ class _Reader:
             made.setdefault(key, value)
         return made
 
-    def _key(self, event: yaml.Event, path: Path) -> str:
+    def _key(self, event: Event, path: Path) -> str:
         if isinstance(event, yaml.ScalarEvent):
             if event.value == "<<" and not event.style:
                 self._report(event, "merging with << is not allowed", "copy the lines")
@@ -110,7 +114,7 @@ class _Reader:
         self._value(event, (*path, "?"))
         return f"?{event.start_mark.index}"
 
-    def _report(self, event: yaml.Event, what: str, todo: str) -> None:
+    def _report(self, event: Event, what: str, todo: str) -> None:
         self.problems.append(Problem(self._file, *_place(event), what, todo, "yaml"))
 
     def broken(self, error: yaml.YAMLError) -> None:
@@ -133,11 +137,11 @@ def _advice(what: str) -> str:
     return "look at the indentation and the quotes of this line"
 
 
-def _place(event: yaml.Event) -> tuple[int, int]:
+def _place(event: Event) -> tuple[int, int]:
     return event.start_mark.line + 1, event.start_mark.column + 1
 
 
-def _scalar(event: yaml.Event) -> Json:
+def _scalar(event: Event) -> Json:
     text = str(event.value)
     if event.style:
         return text

@@ -1,0 +1,75 @@
+"""The ledger: the record of everything, in SQLite or PostgreSQL. Whatever is not final in it has a `due_at`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.adapters.ledger import engine
+from app.adapters.ledger.acts import Acting
+from app.adapters.ledger.claims import Claiming
+from app.adapters.ledger.engine import Database, sqlite_is_safe, sqlite_version
+from app.adapters.ledger.finishes import Finishing
+from app.adapters.ledger.lanes import Lanes
+from app.adapters.ledger.migrate import SchemaState, migrate, schema_state, state_of
+from app.adapters.ledger.queries import Queries
+from app.adapters.ledger.receipts import Receiving
+from app.adapters.ledger.references import Referring
+from app.adapters.ledger.sharing import Sharing
+from app.adapters.ledger.story import Stories, StoryRows
+from app.core.ports import Clock
+from app.errors import ConfigError
+
+__all__ = [
+    "Ledger",
+    "SchemaState",
+    "StoryRows",
+    "Transaction",
+    "migrate",
+    "open_ledger",
+    "schema_state",
+    "sqlite_is_safe",
+    "sqlite_version",
+]
+
+
+class Transaction(Finishing):
+    """One transaction of the ledger: all of it is written, or none."""
+
+
+class Ledger(Receiving, Claiming, Lanes, Referring, Sharing, Acting, Queries, Stories):
+    """The ledger. One per process, shared by its threads. Every method may raise `LedgerUnavailable`."""
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction: committed at the end of the block, rolled back when it raises. Transactions do not nest."""
+        with self._db.write() as connection:
+            transaction = Transaction(self._db, connection, self._now())
+            yield transaction
+            transaction.flush()
+
+    def ping(self) -> None:
+        """Raises `LedgerUnavailable` when the ledger does not answer."""
+        engine.ping(self._db)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._db.close()
+
+
+def open_ledger(url: str, *, clock: Clock, busy_timeout_s: float = 5.0) -> Ledger:
+    """The ledger at a database URL (sqlite:///path or postgresql://…), migrated before by `migrate`.
+
+    `busy_timeout_s` is how long to wait for others before `LedgerUnavailable`. Raises `ConfigError` when the URL or
+    the tables do not fit, `LedgerUnavailable` when the database cannot be reached.
+    """
+    db = Database(url, busy_timeout_s)
+    try:
+        state = state_of(db)
+        if state != "current":
+            todo = "run a newer Backhaul" if state == "ahead" else "run `backhaul migrate`"
+            raise ConfigError(f"the tables of the ledger at {db.url!r} are {state}, {todo}")
+    except BaseException:
+        db.close()
+        raise
+    return Ledger(db, clock)

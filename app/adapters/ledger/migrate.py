@@ -1,0 +1,82 @@
+"""Brings a database to the schema that this program works with. Alembic is imported only when it is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import Connection, inspect, text
+
+from app.adapters.ledger.engine import Database, unavailable
+from app.adapters.ledger.schema import REVISIONS
+from app.errors import ConfigError
+
+SchemaState = Literal["empty", "current", "behind", "ahead"]
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+#: Any number will do, as long as all versions of the program hold the same lock while they migrate.
+_LOCK = 4_207_201
+_WAIT_S = 60.0
+
+
+def migrate(url: str) -> None:
+    """Create or update the tables in one transaction. May run in several processes at once.
+
+    Raises `ConfigError` when the database belongs to a newer program, `LedgerUnavailable` when it cannot be reached.
+    """
+    db = Database(url, _WAIT_S)
+    if db.dialect == "sqlite" and db.url.database:
+        Path(db.url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with db.write() as connection:
+            if db.dialect == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            state = _state(connection)
+            if state == "ahead":
+                raise ConfigError(
+                    f"the ledger at {db.url!r} was made by a newer Backhaul: run that one, or restore a backup"
+                )
+            if state != "current":
+                _upgrade(connection)
+    finally:
+        db.close()
+
+
+def schema_state(url: str) -> SchemaState:
+    """How the tables stand to this program. Raises `LedgerUnavailable` when the database cannot be reached."""
+    db = Database(url, 5.0)
+    if db.dialect == "sqlite" and not Path(db.url.database or "").exists():
+        # To connect would make an empty file.
+        return "empty"
+    try:
+        return state_of(db)
+    finally:
+        db.close()
+
+
+def state_of(db: Database) -> SchemaState:
+    """`schema_state` of a database that is open."""
+    with db.read() as connection:
+        return _state(connection)
+
+
+def _state(connection: Connection) -> SchemaState:
+    if not inspect(connection).has_table("alembic_version"):
+        return "empty"
+    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if found is None:
+        return "empty"
+    if found == REVISIONS[-1]:
+        return "current"
+    return "behind" if found in REVISIONS else "ahead"
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    with unavailable():
+        command.upgrade(config, "head")

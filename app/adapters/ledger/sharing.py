@@ -1,0 +1,83 @@
+"""Leases, counters and versions of the site: what processes tell each other through the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, func, literal_column, or_, select
+
+from app.adapters.ledger.columns import from_ms
+from app.adapters.ledger.engine import once
+from app.adapters.ledger.schema import deliveries, events
+from app.adapters.ledger.shared_schema import counters, leases, site_versions
+from app.adapters.ledger.store import Store, ahead
+from app.core.jsontext import dump_text
+
+_lease = select(leases.c.holder, leases.c.until).where(leases.c.name == bindparam("name"))
+_counters = select(counters.c.name, counters.c.labels, func.sum(counters.c.value).label("value")).group_by(
+    counters.c.name, counters.c.labels
+)
+
+
+def _hold_lease(db: Any) -> Any:
+    taking = db.insert(leases)
+    mine_or_lapsed = or_(leases.c.holder == taking.excluded.holder, leases.c.until <= bindparam("now"))
+    changed = {"holder": taking.excluded.holder, "until": taking.excluded.until}
+    named = {"name": bindparam("name"), "holder": bindparam("holder"), "until": bindparam("until")}
+    upsert = taking.values(named).on_conflict_do_update(index_elements=["name"], set_=changed, where=mine_or_lapsed)
+    return upsert.execution_options(preserve_rowcount=True)
+
+
+_hold = once(_hold_lease)
+_keep_version = once(lambda db: db.insert(site_versions).on_conflict_do_nothing())
+
+
+def _waiting(what: str, table: Any, lane: Any, since: Any) -> Any:
+    counted = (func.count().label("count"), func.min(since).label("oldest"))
+    return (
+        select(literal_column(f"'{what}'").label("what"), lane.label("lane"), table.c.state, *counted)
+        .where(table.c.due_at.is_not(None))
+        .group_by(lane, table.c.state)
+    )
+
+
+_waitings = (
+    _waiting("event", events, events.c.connection, events.c.received_at),
+    _waiting("delivery", deliveries, deliveries.c.lane, deliveries.c.created_at),
+)
+
+
+class Sharing(Store):
+    """Every method raises `LedgerUnavailable`."""
+
+    def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or renew a lease that one holder at a time has; False while another one holds it."""
+        now = self._now()
+        wanted = {"name": name, "holder": holder, "until": ahead(now, seconds), "now": now}
+        with self._db.write() as connection:
+            return bool(connection.execute(_hold(self._db), wanted).rowcount == 1)
+
+    def lease(self, name: str) -> tuple[str, datetime] | None:
+        """Who took a lease last and until when, lapsed or not; None when nobody ever did."""
+        with self._db.read() as connection:
+            row = connection.execute(_lease, {"name": name}).first()
+        return None if row is None else (row.holder, from_ms(row.until))
+
+    def counters(self) -> dict[tuple[str, str], float]:
+        """Every counter, added up over its shards: {(name, labels as JSON): value}."""
+        with self._db.read() as connection:
+            return {(row.name, row.labels): float(row.value) for row in connection.execute(_counters)}
+
+    def waiting(self) -> list[tuple[str, str, str, int, datetime]]:
+        """What is not final: ("event" | "delivery", connection, state, how many, since when the oldest)."""
+        with self._db.read() as connection:
+            rows = [row for query in _waitings for row in connection.execute(query)]
+        return [(row.what, row.lane, row.state, int(row[3]), from_ms(row.oldest)) for row in rows]
+
+    def keep_site_version(self, stamp: str, files: Mapping[str, str]) -> None:
+        """Keep the files that a stamp stands for; once is enough."""
+        row = {"stamp": stamp, "at": self._now(), "files": dump_text(dict(files))}
+        with self._db.write() as connection:
+            connection.execute(_keep_version(self._db), [row])

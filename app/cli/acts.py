@@ -1,0 +1,69 @@
+"""`backhaul retry`, `resolve`, `pause` and `resume`: what people do by hand. Each is kept in the audit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from app.cli.context import Cli, pass_cli, who
+from app.errors import HubError
+
+
+@click.command("retry")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@pass_cli
+def retry_command(cli: Cli, ids: tuple[str, ...]) -> None:
+    """Look again now at these events (evt_…) and deliveries (dlv_…).
+
+    Takes what is dead, unknown, unreadable, parked, in conflict or waiting. What is in doubt is for `resolve`.
+    """
+    retried = cli.ledger.retry(ids, who())
+    for one in retried:
+        click.echo(f"{one} is due now")
+    if left := [one for one in ids if one not in retried]:
+        raise HubError(f"not retried, because there is no such thing or it does not wait: {', '.join(left)}")
+
+
+@click.command("resolve")
+@click.argument("delivery_id", metavar="ID")
+@click.argument("verdict", type=click.Choice(["delivered", "retry", "dead"]))
+@pass_cli
+def resolve_command(cli: Cli, delivery_id: str, verdict: Literal["delivered", "retry", "dead"]) -> None:
+    """Settle a delivery in doubt: it is there (delivered), send it again (retry), or give it up (dead)."""
+    row = cli.ledger.delivery(delivery_id)
+    if row is None:
+        raise HubError(f"no delivery {delivery_id}")
+    route = next((route for route in cli.site(allow_missing_env=True).routes if route.name == row["route"]), None)
+    following = route.calls[row["step"] + 1 :] if route else ()
+    settled = cli.ledger.resolve(delivery_id, verdict, who(), next_lane=following[0].connection if following else "")
+    if not settled:
+        raise HubError(f"{delivery_id} is {row['state']}, not in doubt")
+    click.echo(f"{delivery_id} is settled: {verdict}")
+
+
+@click.command("pause")
+@click.argument("connection")
+@click.option("--because", default="paused by hand", show_default=True, help="Why, for those who find it paused.")
+@pass_cli
+def pause_command(cli: Cli, connection: str, because: str) -> None:
+    """Stop calling CONNECTION. Events are still received; what goes to it waits."""
+    _known(cli, connection)
+    cli.ledger.pause(connection, because, who())
+    click.echo(f"{connection} is paused; `backhaul resume {connection}` goes on")
+
+
+@click.command("resume")
+@click.argument("connection")
+@pass_cli
+def resume_command(cli: Cli, connection: str) -> None:
+    """Call CONNECTION again, whatever paused it; what waited for it is due now."""
+    _known(cli, connection)
+    cli.ledger.resume(connection, who())
+    click.echo(f"{connection} goes on")
+
+
+def _known(cli: Cli, connection: str) -> None:
+    names = cli.site(allow_missing_env=True).connections
+    if connection not in names:
+        raise click.BadParameter(f"no connection {connection!r}; there are {', '.join(sorted(names))}")

@@ -1,0 +1,46 @@
+"""`backhaul test`: the YAML cases of mappings and connectors."""
+
+from __future__ import annotations
+
+import click
+
+from app import bootstrap
+from app.cli.context import Cli, pass_cli
+from app.cli.output import json_option
+from app.core.jsontext import dump_text
+from app.pipeline.cases import Case, run_cases
+
+
+@click.command("test")
+@click.argument("names", nargs=-1)
+@json_option
+@pass_cli
+def test_command(cli: Cli, names: tuple[str, ...], as_json: bool) -> None:
+    """Run the cases of all mappings and connectors, or of those whose name holds one of NAMES. Uses no network.
+
+    A failure names the file and line of its case and every difference; then it ends with 1.
+    """
+    # Cases bring their own settings: a secret that is not set is no reason to skip them.
+    site = cli.site(allow_missing_env=True)
+    bootstrap.quiet_log()
+    run = [
+        case
+        for case in run_cases(site, bootstrap.case_files(cli.settings))
+        if not names or any(name in case.of for name in names)
+    ]
+    failed = [case for case in run if case.faults]
+    if as_json:
+        click.echo(dump_text([_as_json(case) for case in run]))
+    else:
+        for case in failed:
+            click.echo(f"{case.where} {case.of}: {case.name}")
+            for fault in case.faults:
+                click.echo(f"    {fault}")
+        click.echo(f"{len(run) - len(failed)} passed" + (f", {len(failed)} failed" if failed else ""))
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _as_json(case: Case) -> dict[str, object]:
+    where = {"file": case.where.file, "line": case.where.line}
+    return {**where, "of": case.of, "name": case.name, "passed": not case.faults, "faults": list(case.faults)}

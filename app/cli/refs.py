@@ -1,0 +1,114 @@
+"""`backhaul refs`: the cross-references, shown, set by hand and imported."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from app.cli.context import Cli, pass_cli, who
+from app.cli.output import json_option, limit_option, rows
+from app.errors import HubError
+from app.model import Reference, ReferenceKey
+
+_COLUMNS = ("at", "kind", "from_system", "scope", "id", "to_system", "to_id", "state", "origin", "superseded_at")
+_BATCH = 500
+
+
+@click.group("refs")
+def refs_command() -> None:
+    """Which number of one system is which of another, who says so, and since when."""
+
+
+@refs_command.command("show")
+@click.argument("number", required=False)
+@limit_option
+@json_option
+@pass_cli
+def show(cli: Cli, number: str | None, limit: int, as_json: bool) -> None:
+    """List translations with their history, the newest first; only those from or to NUMBER when it is given."""
+    found = cli.ledger.references(number, limit)
+    rows(found, _COLUMNS, as_json=as_json, none="no translations are known")
+
+
+@refs_command.command("set")
+@click.argument("kind")
+@click.argument("from_system", metavar="FROM")
+@click.argument("to_system", metavar="TO")
+@click.argument("number", metavar="NUMBER")
+@click.argument("to_number", metavar="IS")
+@click.option("--scope", default="", help="The scope of the reference file, where it has one.")
+@pass_cli
+def set_(cli: Cli, kind: str, from_system: str, to_system: str, number: str, to_number: str, scope: str) -> None:
+    """Say that NUMBER of KIND in system FROM is IS in system TO; what waits for it goes on.
+
+    For example: backhaul refs set order shop erp '#1004800' 0000012E4
+    """
+    _known(cli, kind, from_system, to_system)
+    key = ReferenceKey(kind, from_system, to_system, number, scope)
+    released = _put(cli, [Reference(key, to_number, "manual", datetime.now(UTC), {"by": who()})])
+    click.echo(f"{key} is {to_number}; {released} released")
+
+
+@refs_command.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--kind", required=True)
+@click.option("--from", "from_system", required=True)
+@click.option("--to", "to_system", required=True)
+@click.option("--scope", default="", help="The scope of the reference file, where it has one.")
+@pass_cli
+def import_(cli: Cli, file: Path, kind: str, from_system: str, to_system: str, scope: str) -> None:
+    """Take over translations from a CSV FILE with the columns `from` and `to`. Numbers are taken as they stand."""
+    _known(cli, kind, from_system, to_system)
+    now, count, released = datetime.now(UTC), 0, 0
+    batch: list[Reference] = []
+    for line, number, to_number in _read(file):
+        key = ReferenceKey(kind, from_system, to_system, number, scope)
+        evidence = {"file": f"{file.name}:{line}", "by": who()}
+        batch.append(Reference(key, to_number, "import", now, evidence))
+        count += 1
+        if len(batch) == _BATCH:
+            released += _put(cli, batch)
+            batch = []
+            click.echo(f"{count} …", err=True)
+    released += _put(cli, batch)
+    click.echo(f"{count} taken over; {released} released")
+
+
+def _put(cli: Cli, references: list[Reference]) -> int:
+    released = 0
+    with cli.ledger.write() as tx:
+        for reference in references:
+            released += len(tx.put_reference(reference))
+            if reference.origin == "manual":
+                tx.audit(who(), "refs set", str(reference.key), None, {"to": reference.to_id})
+        if references and references[0].origin == "import":
+            first = references[0]
+            tx.audit(who(), "refs import", str(first.key), None, {"rows": len(references), **first.evidence})
+    return released
+
+
+def _read(file: Path) -> Iterator[tuple[int, str, str]]:
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines)
+        if not reader.fieldnames or not {"from", "to"} <= set(reader.fieldnames):
+            raise HubError(
+                f"{file}:1 has no columns `from` and `to`; it has {', '.join(reader.fieldnames or ['none'])}"
+            )
+        for row in reader:
+            number, to_number = row["from"], row["to"]
+            if not number or not to_number:
+                raise HubError(f"{file}:{reader.line_num} lacks a number")
+            yield reader.line_num, number, to_number
+
+
+def _known(cli: Cli, kind: str, from_system: str, to_system: str) -> None:
+    references = cli.site(allow_missing_env=True).references
+    if (kind, from_system, to_system) not in references:
+        known = "; ".join(" ".join(key) for key in sorted(references)) or "none"
+        raise click.BadParameter(
+            f"no reference file translates {kind} from {from_system} to {to_system}; known: {known}"
+        )

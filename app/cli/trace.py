@@ -1,0 +1,46 @@
+"""`backhaul trace`: what happened to a return, by any of its numbers."""
+
+from __future__ import annotations
+
+import click
+
+from app.cli.context import Cli, pass_cli
+from app.cli.output import json_option
+from app.cli.story_text import lines
+from app.core.jsontext import dump_text
+from app.core.masking import Masker
+from app.pipeline.story import tell
+
+
+@click.command("trace")
+@click.argument("number")
+@json_option
+@pass_cli
+def trace_command(cli: Cli, number: str, as_json: bool) -> None:
+    """Tell the whole story of the returns that have NUMBER: RMA, order, ERP, tracking, barcode, event or WMS number.
+
+    Persons and secrets are masked. Ends with 1 when nothing has that number.
+    """
+    found = _masker(cli).value(tell(cli.ledger, number))
+    stories = found["stories"]
+    if as_json:
+        click.echo(dump_text(found))
+    elif not stories:
+        click.echo(f"nothing has the number {number}", err=True)
+    for index, story in enumerate(() if as_json else stories):
+        if index:
+            click.echo("\n" + "-" * 60 + "\n")
+        if len(stories) > 1:
+            click.echo(f"{index + 1} of {len(stories)} with the number {number}")
+        for line in lines(story):
+            click.echo(line)
+    if not stories:
+        raise click.exceptions.Exit(1)
+
+
+def _masker(cli: Cli) -> Masker:
+    """Hides what any connector of the site calls personal, and every secret."""
+    site = cli.site(allow_missing_env=True)
+    personal = {key for connector in site.connectors.values() for key in connector.personal}
+    secrets = {secret for connection in site.connections.values() for secret in connection.secret_values}
+    return Masker(personal, secrets | {site.hub.api_token})

@@ -1,0 +1,70 @@
+"""`config/hub.yaml` and `config/routes.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.core.mapping_reader import document_shapes
+from app.core.reading import Node
+from app.core.routing import Route, RouteCall
+from app.core.site import BreakerPolicy, Hub, ParkedPolicy, RetryPolicy
+from app.core.times import size
+from app.model import Json
+
+
+def read_hub(node: Node) -> Hub:
+    """The hub's settings; what is not said is as the defaults of `Hub` say."""
+    told, hub = node.get("hub"), Hub()
+    retry, parked, breaker = told.get("retry"), told.get("parked"), told.get("breaker")
+    return Hub(
+        name=told.get("name").text(hub.name),
+        body_limit=told.get("body_limit").parsed(size, hub.body_limit),
+        lease_s=told.get("lease").seconds(hub.lease_s),
+        retry=RetryPolicy(
+            first_s=retry.get("first").seconds(hub.retry.first_s),
+            factor=retry.get("factor").number(hub.retry.factor),
+            longest_s=retry.get("longest").seconds(hub.retry.longest_s),
+            give_up_after_s=retry.get("give_up_after").seconds(hub.retry.give_up_after_s),
+        ),
+        parked=ParkedPolicy(
+            recheck_s=parked.get("recheck").seconds(hub.parked.recheck_s),
+            longest_s=parked.get("longest").seconds(hub.parked.longest_s),
+            alarm_s=parked.get("alarm").seconds(hub.parked.alarm_s),
+        ),
+        breaker=BreakerPolicy(
+            failures=breaker.get("failures").whole(hub.breaker.failures),
+            open_s=breaker.get("open").seconds(hub.breaker.open_s),
+            longest_s=breaker.get("longest").seconds(hub.breaker.longest_s),
+        ),
+        host=told.get("host").text(hub.host),
+        port=told.get("port").whole(hub.port),
+        web_threads=told.get("web_threads").whole(hub.web_threads),
+        workers=told.get("workers").whole(hub.workers),
+        threads=told.get("threads").whole(hub.threads),
+        api_token=told.get("api_token").text(),
+    )
+
+
+def read_routes(node: Node, documents: Mapping[str, Json]) -> list[tuple[Route, Node]]:
+    """The routes with the places they were read from."""
+    return [(_route(item, documents), item) for item in node.get("routes").each()]
+
+
+def _route(node: Node, documents: Mapping[str, Json]) -> Route:
+    change = node.get("change").text()
+    kind = "order" if change.startswith("order.") else "return"
+    hide = ["return" if kind == "order" else "order"]
+    return Route(
+        name=node.get("route").text(),
+        change=change,
+        where=node.where,
+        source=node.get("source").text() or None,
+        when=node.get("when").optional(document_shapes(documents, kind), hide=hide),
+        calls=tuple(_call(item) for item in node.get("calls").each()),
+        order="free" if node.get("order").value == "free" else "per_return",
+    )
+
+
+def _call(node: Node) -> RouteCall:
+    connection, _, operation = node.get("to").text().partition(".")
+    return RouteCall(connection, operation, node.get("mapping").text())

@@ -1,0 +1,135 @@
+"""`config/connections.yaml` to `Connection`s: settings checked and secrets resolved, auth and verify rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from urllib.parse import urlsplit
+
+from app.core import auth, signatures
+from app.core.connector_reader import read_limits
+from app.core.connectors import Connection, Connector, SettingSpec
+from app.core.reading import Node
+from app.core.source import Path
+from app.core.words import did_you_mean
+from app.errors import ConfigError, DataError
+from app.model import Json
+
+
+def read_connections(
+    node: Node, connectors: Mapping[str, Connector], broken: Collection[str], from_env: Collection[Path]
+) -> dict[str, Connection]:
+    """The connections by name. `broken` are connectors whose files cannot be read; `from_env` the values that the
+    environment gave."""
+    found: dict[str, Connection] = {}
+    for name, item in node.get("connections").items():
+        wanted = item.get("connector")
+        connector = connectors.get(wanted.text())
+        if connector:
+            found[name] = _connection(name, item, connector, from_env)
+        elif isinstance(wanted.value, str) and wanted.value not in broken:
+            todo = did_you_mean(wanted.value, connectors) + " (folders under connectors/)"
+            wanted.report(f"unknown connector {wanted.value!r}", todo, "connector")
+    return found
+
+
+def _connection(name: str, node: Node, connector: Connector, from_env: Collection[Path]) -> Connection:
+    settings, complete = _settings(name, node, connector, from_env)
+    rendered_auth = _rendered(node, "auth", connector.auth, settings) if complete else None
+    verify = None
+    if connector.inbound:
+        verify = _rendered(node, "verify", connector.inbound.verify, settings) if complete else {}
+    if rendered_auth is not None:
+        _tell(node, [f"{what}" for what in auth.problems(rendered_auth)], connector.auth, auth.SCHEMES, "auth")
+    if verify:
+        assert connector.inbound
+        _tell(node, signatures.problems(verify), connector.inbound.verify, signatures.SCHEMES, "verify")
+    return Connection(
+        name=name,
+        connector=connector,
+        where=node.where_key,
+        system=node.get("system").text(name),
+        settings=settings,
+        limits=read_limits(node.get("limits"), connector.limits),
+        auth=rendered_auth or {"scheme": "none"},
+        verify=verify,
+        secret_values=frozenset(_secret_values(connector.settings, settings)),
+    )
+
+
+def _settings(name: str, node: Node, connector: Connector, from_env: Collection[Path]) -> tuple[dict[str, Json], bool]:
+    """The settings with defaults, and whether they are all there."""
+    told, complete = node.get("settings"), True
+    settings: dict[str, Json] = {}
+    for key, item in told.items():
+        if key not in connector.settings:
+            where, todo = item.where_key, did_you_mean(key, connector.settings)
+            node.kit.report(where, f"connector {connector.name} has no setting {key!r}", todo, "setting")
+    for key, spec in connector.settings.items():
+        item = told.get(key)
+        value = item.value if item.given else spec.default
+        if value is not None:
+            settings[key] = value
+        if spec.required and (value is None or value == "" or value == []):
+            complete = False
+            where = item.where_key if item.given else node.where_key
+            todo = f"give it under settings ({spec.description.rstrip('.') or f'for example {spec.example}'})"
+            node.kit.report(where, f"connection {name!r} lacks the setting {key!r}", todo, "setting")
+        elif spec.secret and item.given:
+            _no_secret_in_file(item, from_env)
+    _check_base_url(told.get("base_url"), settings.get("base_url"))
+    return settings, complete
+
+
+def _no_secret_in_file(item: Node, from_env: Collection[Path]) -> None:
+    for part in item.each() if isinstance(item.value, list) else [item]:
+        if part.value != "" and not any(path[: len(item.path)] == item.path for path in from_env):
+            part.report(
+                f"{item.path[-1]!r} is a secret and stands in the file", "write ${NAME}, and set NAME", "secret"
+            )
+            return
+
+
+def _check_base_url(told: Node, value: Json) -> None:
+    if value is None or (isinstance(value, str) and "${" in value):
+        return
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
+        told.report(f"base_url {value!r} is no address", "write it like https://api.example.com/v1", "setting")
+    elif parts.username or parts.query or parts.fragment:
+        told.report(
+            "base_url holds more than an address", "put credentials into auth and queries into query", "setting"
+        )
+
+
+def _rendered(node: Node, what: str, block: Mapping[str, Json], settings: Mapping[str, Json]) -> dict[str, Json] | None:
+    """A block of the connector with the connection's settings in it; None when that cannot be done."""
+    try:
+        value = node.kit.environment.compile_value(dict(block), where=node.where, names=("settings",))
+        rendered: dict[str, Json] = value.render({"settings": settings}, what)
+        return rendered
+    except ConfigError:
+        return None  # reported where the connector's own file says it
+    except DataError as error:
+        node.kit.report(node.where_key, f"{error.path}: {error.what}", "give it under settings", "setting")
+        return None
+
+
+def _tell(node: Node, faults: list[str], block: Mapping[str, Json], schemes: Collection[str], what: str) -> None:
+    scheme = block.get("scheme")
+    if not isinstance(scheme, str) or ("{{" not in scheme and scheme not in schemes):
+        return  # reported where the connector's own file says it
+    for fault in faults:
+        said, _, todo = fault.partition(": ")
+        node.kit.report(node.where_key, f"connection {node.path[-1]!r}, {what}: {said}", todo, what)
+
+
+def _secret_values(specs: Mapping[str, SettingSpec], settings: Mapping[str, Json]) -> Iterator[str]:
+    waiting = [settings[key] for key, spec in specs.items() if spec.secret and key in settings]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif value is not None and not isinstance(value, bool) and str(value):
+            yield str(value)

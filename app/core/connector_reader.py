@@ -1,0 +1,220 @@
+"""`connector.yaml` to a `Connector`, with its faults reported."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from app.core.connectors import (
+    Capture,
+    Connector,
+    Fetch,
+    Inbound,
+    Limits,
+    Operation,
+    Paging,
+    Probe,
+    ResponseRule,
+    SettingSpec,
+    Skip,
+)
+from app.core.expression_compiler import Names
+from app.core.expressions import Value
+from app.core.jsontext import loads
+from app.core.reading import Node
+from app.core.schema_check import statuses
+from app.core.shapes import Shape
+from app.core.times import rate
+from app.core.validation import SchemaValidator, Validator
+from app.core.words import did_you_mean
+from app.errors import DataError
+from app.model import Fault, Result
+
+_REQUEST = Shape.keys(("body", "args"))
+_EVENT = Shape.keys(("id", "type", "received_at"))
+
+
+def read_connector(node: Node, name: str, folder: Path, texts: Mapping[str, str]) -> Connector:
+    """The connector in the folder `name`. `texts` are the site's files by path, for the schemas of bodies."""
+    _check_name(node.get("connector"), name)
+    reader = _Reader(node, posixpath.dirname(node.source.file), texts)
+    return Connector(
+        name=name,
+        folder=folder,
+        where=node.where,
+        title=node.get("title").text(),
+        settings={key: _setting(spec) for key, spec in node.get("settings").items()},
+        auth=node.get("auth").value if isinstance(node.get("auth").value, dict) else {"scheme": "none"},
+        limits=read_limits(node.get("limits"), Limits()),
+        operations=reader.operations(),
+        inbound=reader.inbound(node.get("inbound")),
+        personal=frozenset(node.get("personal").texts()),
+    )
+
+
+def _check_name(told: Node, folder: str) -> None:
+    if told.text(folder) != folder:
+        told.report(f"the connector is called {told.text()!r} in the folder {folder!r}", "let both be equal", "name")
+
+
+def _setting(spec: Node) -> SettingSpec:
+    return SettingSpec(
+        required=spec.get("required").flag(),
+        secret=spec.get("secret").flag(),
+        default=spec.get("default").value,
+        example=spec.get("example").value,
+        description=spec.get("description").text(),
+    )
+
+
+def read_limits(node: Node, base: Limits) -> Limits:
+    """The limits, those of `base` where nothing is said."""
+    return Limits(
+        rate=node.get("rate").parsed(rate, base.rate),
+        concurrency=node.get("concurrency").whole(base.concurrency),
+        timeout_s=node.get("timeout").seconds(base.timeout_s),
+    )
+
+
+class _Reader:
+    def __init__(self, node: Node, folder: str, texts: Mapping[str, str]) -> None:
+        self._node, self._folder, self._texts = node, folder, texts
+        self._shapes: Names = {
+            "settings": Shape.keys(key for key, _ in node.get("settings").items()),
+            "request": _REQUEST,
+            "event": _EVENT,
+        }
+        # A secret must never reach a path, a body or a log: only auth and verify see it.
+        settings = {key: {"x-secret": spec.get("secret").flag()} for key, spec in node.get("settings").items()}
+        self._open: Names = {
+            **self._shapes,
+            "settings": Shape.of({"properties": settings, "additionalProperties": False}),
+        }
+        for block in (node.get("auth"), node.get("inbound").get("verify")):
+            block.optional(self._shapes)
+
+    def operations(self) -> dict[str, Operation]:
+        found = {name: self._operation(name, item) for name, item in self._node.get("operations").items()}
+        for _, item in self._node.get("operations").items():
+            self._known(item.get("probe").get("operation"), found)
+        return found
+
+    def _known(self, told: Node, operations: Iterable[str]) -> None:
+        if isinstance(told.value, str) and told.value not in operations:
+            told.report(f"unknown operation {told.value!r}", did_you_mean(told.value, operations), "operation")
+
+    def _operation(self, name: str, node: Node) -> Operation:
+        return Operation(
+            name=name,
+            method=node.get("method").text("GET"),
+            path=node.get("path").template(self._open),
+            where=node.where_key,
+            query=node.get("query").optional(self._open),
+            headers=node.get("headers").optional(self._open),
+            idempotency_header=node.get("idempotency").get("header").text() or None,
+            body_schema=self._body_schema(node.get("body")),
+            responses=tuple(self._rule(rule) for rule in node.get("responses").each()),
+            capture=tuple(self._capture(item) for item in node.get("capture").each()),
+            probe=self._probe(node.get("probe")),
+            paging=self._paging(node.get("paging")),
+            timeout_s=node.get("timeout").seconds(0.0) or None,
+        )
+
+    def _rule(self, node: Node) -> ResponseRule:
+        fault = node.get("fault").text()
+        outcome = node.get("outcome").text()
+        return ResponseRule(
+            status=node.get("status").parsed(statuses, None),
+            when=node.get("when").optional(self._open),
+            outcome=next((word for word in _OUTCOMES if word == outcome), "rejected"),
+            because=node.get("because").text(),
+            fault=next((word for word in _FAULTS if word == fault), None),
+        )
+
+    def _capture(self, node: Node) -> Capture:
+        return Capture(
+            kind=node.get("reference").text(),
+            id=node.get("id").template(self._open),
+            system=node.get("system").text() or None,
+            from_id=node.get("from").optional(self._open),
+        )
+
+    def _probe(self, node: Node) -> Probe | None:
+        if not node.given:
+            return None
+        return Probe(node.get("operation").text(), _arguments(node, self._open), node.get("found").template(self._open))
+
+    def _paging(self, node: Node) -> Paging | None:
+        if not node.given:
+            return None
+        return Paging(
+            items=node.get("items").template(self._open),
+            next=node.get("next").template(self._open),
+            param=node.get("param").text("page"),
+            first=node.get("first").whole(1),
+            size_param=node.get("size_param").text() or None,
+            size=node.get("size").whole(0) or None,
+            id=node.get("id").optional(self._open),
+        )
+
+    def _body_schema(self, node: Node) -> Validator | None:
+        if not isinstance(node.value, str):
+            return None
+        path = posixpath.normpath(posixpath.join(self._folder, node.value))
+        text = self._texts.get(path)
+        if not path.startswith(self._folder + "/") or text is None:
+            known = [file.removeprefix(self._folder + "/") for file in self._texts if file.startswith(self._folder)]
+            schemas = [file for file in known if file.endswith(".json")]
+            node.report(f"there is no file {node.value!r} in {self._folder}", did_you_mean(node.value, schemas), "file")
+            return None
+        try:
+            return SchemaValidator(loads(text))
+        except (ValueError, DataError) as error:
+            node.report(f"{path} is no JSON Schema: {error}", "correct that file", "file")
+            return None
+
+    def inbound(self, node: Node) -> Inbound | None:
+        if not node.given:
+            return None
+        verify, ack = node.get("verify"), node.get("ack")
+        return Inbound(
+            verify=verify.value if isinstance(verify.value, dict) else {},
+            event_id=node.get("event_id").template(self._open),
+            event_type=node.get("event_type").template(self._open),
+            types={word: kind.text() for word, kind in node.get("types").items()},
+            mapping=node.get("mapping").text(),
+            ack_status=ack.get("status").whole(200),
+            ack_unreadable=ack.get("unreadable").whole(200),
+            ack_within_s=ack.get("within").seconds(5.0),
+            ignore=frozenset(node.get("ignore").texts()),
+            skip=tuple(
+                Skip(rule.get("when").template(self._open), rule.get("because").text())
+                for rule in node.get("skip").each()
+            ),
+            fetch=self._fetch(node.get("fetch")),
+        )
+
+    def _fetch(self, node: Node) -> Fetch | None:
+        if not node.given:
+            return None
+        name = node.get("as").text("detail")
+        self._known(node.get("operation"), [key for key, _ in self._node.get("operations").items()])
+        return Fetch(
+            operation=node.get("operation").text(),
+            args=_arguments(node, self._open),
+            name=name,
+            not_found="dead" if node.get("not_found").value == "dead" else "retry",
+            ready=node.get("ready").optional(self._open, {name: None}),
+        )
+
+
+_OUTCOMES: tuple[Result, ...] = ("delivered", "retry", "rejected", "in_doubt")
+_FAULTS: tuple[Fault, ...] = ("config", "data", "remote", "transient")
+
+
+def _arguments(node: Node, shapes: Names) -> Value:
+    told = node.get("with")
+    if told.given:
+        return told.template(shapes)
+    return node.kit.environment.compile_value({}, where=node.where, names=())

@@ -1,0 +1,50 @@
+"""What the checks across files look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.core.connectors import Connection, Connector
+from app.core.mapping import MappingFile
+from app.core.reading import Kit, Node
+from app.core.references import ReferenceFile
+from app.core.routing import Route
+from app.core.site import Hub
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything that was read, with the places it was read from."""
+
+    connectors: Mapping[str, Connector]
+    connector_nodes: Mapping[str, Node]
+    connections: Mapping[str, Connection]
+    connection_node: Node | None
+    mappings: Mapping[str, MappingFile]
+    mapping_nodes: Mapping[str, Node]
+    references: Sequence[tuple[ReferenceFile, Node]]
+    tables: Mapping[str, Mapping[str, str]]
+    routes: Sequence[tuple[Route, Node]]
+    hub: Hub
+    hub_node: Node | None
+    texts: Mapping[str, str]
+    own: frozenset[str]
+    broken: frozenset[str]
+    exists: Callable[[str], bool]
+    test_nodes: Mapping[str, Node]
+    kit: Kit
+
+    def connection_names(self) -> list[str]:
+        """Every connection that is written down, those with faults included: they are not missing."""
+        node = self.connection_node
+        return [name for name, _ in node.get("connections").items()] if node else []
+
+    def used_mappings(self) -> set[str]:
+        """The mappings that routes and the connections' connectors name."""
+        inbound = [each.connector.inbound for each in self.connections.values() if each.connector.inbound]
+        return {call.mapping for route, _ in self.routes for call in route.calls} | {each.mapping for each in inbound}
+
+    def matters(self, node: Node, used: bool) -> bool:
+        """Whether a file has to fit this site: it is the site's own, or in use. Others come with the project."""
+        return used or node.source.file in self.own

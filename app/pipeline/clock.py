@@ -1,0 +1,116 @@
+"""The clock: looks every half second for lanes with due work and wakes them. Several may run, one at a time works."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+
+import structlog
+
+from app.core.ports import Clock
+from app.errors import LedgerUnavailable, QueueUnavailable
+from app.pipeline.engine_ports import ClockLedger, ClockServices, WakesLanes
+
+log = structlog.get_logger()
+
+LEASE = "clock"
+LEASE_S = 3.0
+TICK_S = 0.5
+_RENEW_S = 1.0
+#: A lane that is still due after so long is woken although it was woken before; and then again, ever more rarely.
+_OVERDUE_S = 1.0
+_AGAIN_MOST_S = 8.0
+
+
+class WakingClock:
+    """Wakes due lanes while it holds the lease."""
+
+    def __init__(self, ledger: ClockLedger, wakes: WakesLanes, clock: Clock, holder: str) -> None:
+        self._ledger, self._wakes, self._clock, self._holder = ledger, wakes, clock, holder
+        self._held_until_look = float("-inf")
+        self._holds = False
+        self._due_since: dict[str, float] = {}
+        self._force_at: dict[str, tuple[float, float]] = {}  # lane: when to force it next, and how long after that
+        self._troubles: dict[str, str] = {}
+
+    def tick(self) -> None:
+        """One look. Outages of ledger or Redis are logged when they begin and when they end, and survived."""
+        try:
+            holds = self._hold()
+            lanes = self._ledger.due_lanes() if holds else []
+        except LedgerUnavailable as error:
+            self._trouble("ledger", str(error))
+            # Whether the lease still holds is not known: look again before anything is woken.
+            self._held_until_look = float("-inf")
+            return
+        self._well("ledger")
+        self._forget_all_but(lanes)
+        try:
+            for lane in lanes:
+                self._wake(lane)
+        except QueueUnavailable as error:
+            self._trouble("redis", str(error))
+            return
+        if lanes:
+            self._well("redis")
+
+    def run(self, stop: threading.Event) -> None:
+        """Tick until `stop` is set, then let go of the lease. Nothing that a tick meets ends it."""
+        while not stop.is_set():
+            try:
+                self.tick()
+            except Exception as error:
+                log.error("clock.failed", exc_info=error)
+            stop.wait(TICK_S)
+        if self._holds:
+            try:
+                self._ledger.hold_lease(LEASE, self._holder, 0.0)
+            except LedgerUnavailable:
+                return
+
+    def _hold(self) -> bool:
+        now = self._clock.monotonic()
+        if now >= self._held_until_look:
+            holds = self._ledger.hold_lease(LEASE, self._holder, LEASE_S)
+            if holds != self._holds:
+                log.info("clock.holds" if holds else "clock.stands_by", holder=self._holder)
+            self._holds, self._held_until_look = holds, now + _RENEW_S
+        return self._holds
+
+    def _wake(self, lane: str) -> None:
+        now = self._clock.monotonic()
+        since = self._due_since.setdefault(lane, now)
+        at, gap = self._force_at.get(lane, (since + _OVERDUE_S, _OVERDUE_S))
+        force = now >= at
+        self._wakes.wake(lane, force=force)
+        if force:
+            self._force_at[lane] = (now + gap, min(gap * 2, _AGAIN_MOST_S))
+
+    def _forget_all_but(self, lanes: list[str]) -> None:
+        for lane in set(self._due_since) - set(lanes):
+            del self._due_since[lane]
+            self._force_at.pop(lane, None)
+
+    def _trouble(self, what: str, because: str) -> None:
+        if what not in self._troubles:
+            log.warning(f"{what}.away", because=because)
+        self._troubles[what] = because
+
+    def _well(self, what: str) -> None:
+        if self._troubles.pop(what, None):
+            log.info(f"{what}.back")
+
+
+def run_clock(services: ClockServices) -> None:
+    """Run the clock of this process until SIGTERM or SIGINT."""
+    assert services.wakes is not None, "the clock needs Redis"
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    holder = f"{socket.gethostname()}:{os.getpid()}:{services.ids.new('clk')}"
+    try:
+        WakingClock(services.ledger, services.wakes, services.clock, holder).run(stop)
+    finally:
+        services.close()

@@ -1,0 +1,192 @@
+"""The work of a lane that is in hand: which token holds what, what is finished, how it is committed or given back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from app.core.ports import Clock
+from app.errors import LedgerUnavailable
+
+log = structlog.get_logger()
+
+#: Finished work waits for so long, in seconds, for more to be committed with it, and no more than so many.
+COMMIT_WITHIN_S = 0.02
+COMMIT_MOST = 256
+_LEDGER_WAITS = (0.1, 0.3, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """What is done with the work of a lane: reading events, or delivering."""
+
+    claim: Callable[[str, int, float, str], Sequence[Any]]
+    identify: Callable[[Any], str]
+    carry_out: Callable[[Any], Any]
+    failed: Callable[[Any, Exception], Any]
+    commit: Callable[[str, Sequence[Any]], list[str]]
+    hand_back: Callable[[str, Sequence[str]], object]
+    renew: Callable[[str, float], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Work that was carried out; without a finish when nothing can be written of it."""
+
+    work: Any
+    finish: Any
+
+
+class Hand:
+    """Holds claimed work until it is committed. Used by the runner's thread; `tokens` and `size` by others, too."""
+
+    def __init__(self, lane: str, trade: Trade, clock: Clock) -> None:
+        self._lane, self._trade, self._clock = lane, trade, clock
+        self._held: dict[str, str] = {}  # id of the work: the token that holds it
+        self._finished: list[Done] = []
+        self._first_finished = 0.0
+        self._failures = 0
+        self._not_before = 0.0
+
+    @property
+    def size(self) -> int:
+        """How much is claimed and not committed."""
+        return len(self._held)
+
+    @property
+    def tokens(self) -> set[str]:
+        """The tokens that hold it."""
+        return set(self._held.copy().values())
+
+    @property
+    def ledger_is_away(self) -> bool:
+        """Whether the ledger failed a moment ago and is left alone."""
+        return self._failures > 0 and self._clock.monotonic() < self._not_before
+
+    def claim(self, connection: str, limit: int, lease_s: float, token: str) -> list[Any] | None:
+        """Claim up to `limit`; what is to be begun, or None when the ledger is away. `size` grows by it."""
+        try:
+            claimed = self._trade.claim(connection, limit, lease_s, token)
+        except LedgerUnavailable as error:
+            self.ledger_failed(error)
+            return None
+        self._failures = 0
+        new = []
+        for work in claimed:
+            key = self._trade.identify(work)
+            # What is in hand and was claimed anew had lost its lease: the try that runs goes on under this token.
+            if key not in self._held:
+                new.append(work)
+            self._held[key] = token
+        return new
+
+    def add(self, done: Done) -> None:
+        """Something is finished."""
+        if done.finish is None:
+            # Its lease ends by itself, and the ledger counts how often that happens.
+            self._drop(done.work)
+            return
+        if not self._finished:
+            self._first_finished = self._clock.monotonic()
+        self._finished.append(done)
+
+    def patience(self) -> float | None:
+        """Seconds until something has to be done even if nothing more is finished; None = for ever."""
+        now = self._clock.monotonic()
+        if self._finished:
+            due = max(self._first_finished + COMMIT_WITHIN_S, self._not_before if self._failures else 0.0)
+            return max(0.0, due - now)
+        return self._not_before - now if self.ledger_is_away else None
+
+    def ripe(self) -> bool:
+        """Whether it is time to commit what is finished."""
+        if not self._finished or self.ledger_is_away:
+            return False
+        return (
+            len(self._finished) >= COMMIT_MOST
+            or len(self._finished) == len(self._held)
+            or self._clock.monotonic() - self._first_finished >= COMMIT_WITHIN_S
+        )
+
+    def commit(self) -> tuple[int, list[str]]:
+        """Commit what is finished, in one transaction for each token; how much that was, and the lanes to wake.
+
+        What the ledger could not take stays; what cannot be written is written as failed.
+        """
+        by_token: dict[str, list[Done]] = {}
+        for done in self._finished:
+            by_token.setdefault(self._held[self._trade.identify(done.work)], []).append(done)
+        before = len(self._held)
+        self._finished = []
+        lanes: list[str] = []
+        for token, group in by_token.items():
+            lanes += self._write(token, group)
+        if not self._finished:
+            self._failures = 0
+        return before - len(self._held), list(dict.fromkeys(lanes))
+
+    def give_back(self, works: Iterable[Any]) -> None:
+        """Hand back what nobody has begun with. Left to its lease when the ledger is away."""
+        by_token: dict[str, list[str]] = {}
+        for work in works:
+            token = self._drop(work)
+            if token:
+                by_token.setdefault(token, []).append(self._trade.identify(work))
+        for token, keys in by_token.items():
+            try:
+                self._trade.hand_back(token, keys)
+            except LedgerUnavailable as error:
+                log.warning("lane.left", lane=self._lane, size=len(keys), because=str(error))
+
+    def saved(self, work: Any, error: Exception) -> Done:
+        """A fault of our own becomes a state that people can see; without a finish when even that fails."""
+        log.error("work.failed", lane=self._lane, id=self._trade.identify(work), exc_info=error)
+        try:
+            return Done(work, self._trade.failed(work, error))
+        except Exception as second:
+            log.error("work.lost", lane=self._lane, id=self._trade.identify(work), exc_info=second)
+            return Done(work, None)
+
+    def ledger_failed(self, error: LedgerUnavailable) -> None:
+        """Leave the ledger alone for a while, longer each time."""
+        if not self._failures:
+            log.warning("ledger.away", lane=self._lane, because=str(error))
+        self._not_before = self._clock.monotonic() + _LEDGER_WAITS[min(self._failures, len(_LEDGER_WAITS) - 1)]
+        self._failures += 1
+
+    def _write(self, token: str, group: list[Done]) -> list[str]:
+        try:
+            lanes = self._trade.commit(token, [done.finish for done in group])
+        except LedgerUnavailable as error:
+            self.ledger_failed(error)
+            self._finished += group
+            return []
+        except Exception as error:
+            log.error("commit.failed", lane=self._lane, size=len(group), exc_info=error)
+            if len(group) == 1:
+                return self._write_failed(token, group[0], error)
+            # Something in the batch cannot be written: one at a time shows which.
+            return [lane for done in group for lane in self._write(token, [done])]
+        for done in group:
+            self._drop(done.work)
+        return lanes
+
+    def _write_failed(self, token: str, done: Done, error: Exception) -> list[str]:
+        saved = self.saved(done.work, error)
+        try:
+            lanes = self._trade.commit(token, [saved.finish]) if saved.finish is not None else []
+        except LedgerUnavailable as away:
+            self.ledger_failed(away)
+            self._finished.append(done)
+            return []
+        except Exception as second:
+            log.error("work.lost", lane=self._lane, id=self._trade.identify(done.work), exc_info=second)
+            lanes = []
+        self._drop(done.work)
+        return lanes
+
+    def _drop(self, work: Any) -> str | None:
+        return self._held.pop(self._trade.identify(work), None)

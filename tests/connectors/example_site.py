@@ -1,0 +1,25 @@
+"""Where the example site is and what its environment holds in tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from connectors.returnista.samples import ACCOUNT
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = ROOT / "connectors" / "returnista" / "fixtures"
+SECRETS = ("test-secret", "next-secret")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What the example site needs to be told."""
+    return {
+        "RETURNISTA_ACCOUNT_ID": ACCOUNT,
+        "RETURNISTA_API_KEY": "sim-token",
+        "RETURNISTA_WEBHOOK_SECRET": SECRETS[0],
+        "ERP_URL": "http://erp.example.com",
+        "ERP_TOKEN": "sim-token",
+        "WMS_URL": "http://wms.example.com",
+        "WMS_TOKEN": "sim-token",
+        **more,
+    }

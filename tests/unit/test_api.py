@@ -1,0 +1,195 @@
+"""The HTTP API: who may use it, what it shows, what it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from app.core.masking import HIDDEN
+from app.core.signatures import sign
+from app.model import Change, DeliveryFinish, Document, EventFinish, Identifier, NewDelivery, Reference, ReferenceKey
+from app.web.app import CLOSE, create_app
+from tests.support import HandClock
+from tests.unit.door_kit import NOW, SECRET, TOKEN, VERIFY, Services, make_site, opened
+
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+PATHS = ["/api/events", "/api/events/x", "/api/returns/1", "/api/deliveries", "/api/deliveries/x", "/api/parked"]
+PATHS += ["/api/references", "/api/rejections"]
+PERSON = {"email": "ann@shop.example", "nick": "Annie", "note": f"password is {SECRET}"}
+
+
+@pytest.fixture
+def services(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Services]:
+    clock = HandClock()
+    with opened(migrated_sqlite, tmp_path, clock) as ledger:
+        yield Services(make_site(), ledger, clock)
+
+
+@pytest.fixture
+def app(services: Services) -> Iterator[Flask]:
+    made = create_app(services)
+    yield made
+    made.extensions[CLOSE]()
+
+
+def get(app: Flask, path: str, **more: Any) -> TestResponse:
+    return app.test_client().get(path, headers=AUTH, **more)
+
+
+def act(app: Flask, path: str, **more: Any) -> TestResponse:
+    return app.test_client().post(path, headers=AUTH, **more)
+
+
+def send(app: Flask, number: int, event: str = "return.created") -> str:
+    body = json.dumps({"event": event, "data": {"id": str(number)}, "customer": PERSON}).encode()
+    headers = sign(VERIFY, body, NOW) | {"Authorization": "Basic c2Vzc2lvbg=="}
+    return str(app.test_client().post("/webhooks/shop", data=body, headers=headers).json["event"])
+
+
+def deliver(app: Flask, services: Services, state: str = "parked") -> str:
+    """A delivery in a state, made of an event as the workers do."""
+    event_id = send(app, 1)
+    ledger = services.ledger
+    (work,) = [one for one in ledger.claim_events("shop", 10, 60, "t1") if one.event_id == event_id]
+    document = Document("doc_1", "return", "shop", "r-1", 0, "", NOW, {"id": "r-1"}, PERSON, event_id, "s")
+    with ledger.write() as tx:
+        tx.finish_events("t1", [EventFinish(work.event_id, "done", None, document_id="doc_1")])
+        tx.add_documents([document])
+        ids = tx.add_changes(document, [Change("return.labelled", "return.labelled")])
+        new = NewDelivery("dlv_1", "return.labelled", "announce", "", "wms", "wms:r-1", "s")
+        tx.add_deliveries(document, ids["return.labelled"], [new])
+        tx.add_identifiers("return", "shop", "r-1", [Identifier("RMA/1", "return", True)])
+    ledger.claim_deliveries("wms", 10, 60, "t2")
+    key = ReferenceKey("order", "shop", "erp", "1e5")
+    finish = DeliveryFinish("dlv_1", "parked", NOW, f"{key} is not known yet", waits_for=str(key), lane="wms")
+    if state == "dead":
+        finish = replace(finish, state="dead", due_at=None, waits_for="", because="refused ann@shop.example")
+    with ledger.write() as tx:
+        tx.finish_deliveries("t2", [finish])
+    return "dlv_1"
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer é"])
+def test_nobody_passes_without_the_token(app: Flask, path: str, header: str | None) -> None:
+    response = app.test_client().get(path, headers={} if header is None else {"Authorization": header})
+    assert (response.status_code, response.json["error"]["code"]) == (401, "unauthorized")
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_without_a_configured_token_the_api_is_off(services: Services) -> None:
+    services.site = make_site(api_token="")
+    app = create_app(services)
+    for header in ({}, {"Authorization": "Bearer "}, AUTH):
+        response = app.test_client().get("/api/events", headers=header)
+        assert (response.status_code, response.json["error"]["code"]) == (503, "api_off")
+
+
+def test_events_are_listed_newest_first_and_filtered(app: Flask) -> None:
+    sent = [send(app, number) for number in range(5)]
+    assert [row["event_id"] for row in get(app, "/api/events").json["events"]] == sent[::-1]
+    assert [row["event_id"] for row in get(app, "/api/events?limit=2").json["events"]] == sent[:2:-1]
+    send(app, 9, "strange")
+    assert [row["state"] for row in get(app, "/api/events?state=unknown").json["events"]] == ["unknown"]
+    assert get(app, "/api/events?connection=nobody").json == {"events": []}
+
+
+def test_a_state_that_there_is_not_is_refused_with_those_there_are(app: Flask) -> None:
+    response = get(app, "/api/deliveries?state=lost")
+    assert (response.status_code, response.json["error"]["code"]) == (400, "bad_filter")
+    assert "in_doubt" in response.json["error"]["message"]
+
+
+@pytest.mark.parametrize("limit", ["0", "501", "-1", "x", "", "9" * 30, "\u0661"])
+def test_a_limit_out_of_bounds_is_refused(app: Flask, limit: str) -> None:
+    response = get(app, "/api/events", query_string={"limit": limit})
+    assert (response.status_code, response.json["error"]["code"]) == (400, "bad_limit")
+
+
+def test_an_event_is_shown_without_persons_and_secrets(app: Flask) -> None:
+    response = get(app, f"/api/events/{send(app, 7)}")
+    event = response.json
+    assert (event["state"], event["type"], event["connection"]) == ("received", "return.created", "shop")
+    assert event["body"]["data"] == {"id": "7"} and event["body"]["customer"]["email"] == HIDDEN
+    assert event["headers"]["authorization"] == HIDDEN and "x-signature" in event["headers"]
+    assert response.headers["Cache-Control"] == "no-store"
+    for planted in (SECRET, TOKEN, "ann@", "Annie"):
+        assert planted not in response.text
+
+
+def test_the_story_of_a_return_is_told_by_any_of_its_numbers(app: Flask, services: Services) -> None:
+    event_id = str(deliver(app, services) and get(app, "/api/events").json["events"][0]["event_id"])
+    for number in ("RMA/1", "rma/1", "%23RMA/1", event_id, "dlv_1"):
+        response = get(app, f"/api/returns/{number}")
+        assert response.status_code == 200 and "return.labelled" in response.text and "dlv_1" in response.text
+        for planted in (SECRET, "ann@", "Annie"):
+            assert planted not in response.text
+    assert get(app, "/api/returns/nothing").status_code == 404
+
+
+def test_what_is_parked_says_what_it_waits_for(app: Flask, services: Services) -> None:
+    deliver(app, services)
+    (row,) = get(app, "/api/parked").json["deliveries"]
+    assert row["delivery_id"] == "dlv_1" and row["waits_for"] == "order 1e5 (shop to erp)"
+    assert [row["delivery_id"] for row in get(app, "/api/deliveries?lane=wms&route=announce").json["deliveries"]] == [
+        "dlv_1"
+    ]
+    assert get(app, "/api/deliveries?state=dead").json == {"deliveries": []}
+    assert get(app, "/api/deliveries/dlv_1").json["state"] == "parked"
+
+
+def test_a_dead_delivery_is_tried_again_once(app: Flask, services: Services) -> None:
+    deliver(app, services, "dead")
+    assert "ann@" not in get(app, "/api/deliveries/dlv_1").text
+    again = act(app, "/api/deliveries/dlv_1/retry")
+    assert (again.status_code, again.json) == (202, {"retried": ["dlv_1"]})
+    second = act(app, "/api/deliveries/dlv_1/retry")
+    assert (second.status_code, second.json["error"]["code"]) == (409, "not_retried")
+    assert act(app, "/api/deliveries/dlv_none/retry").status_code == 404
+
+
+def test_an_event_that_was_unknown_is_tried_again(app: Flask) -> None:
+    event_id = send(app, 1, "strange")
+    assert act(app, f"/api/events/{event_id}/retry").json == {"retried": [event_id]}
+    assert get(app, f"/api/events/{event_id}").json["state"] != "unknown"
+    assert act(app, "/api/events/evt_none/retry").status_code == 404
+
+
+def test_a_connection_is_paused_and_resumed(app: Flask, services: Services) -> None:
+    assert act(app, "/api/connections/wms/pause", json={"because": "stocktaking"}).json["paused"] is True
+    state = services.ledger.lane_state("wms")
+    assert state.paused and state.because == "stocktaking"
+    assert act(app, "/api/connections/wms/resume").json["paused"] is False
+    assert not services.ledger.lane_state("wms").paused
+    assert act(app, "/api/connections/wms/pause", data=b"{broken").status_code == 200
+    assert act(app, "/api/connections/nobody/pause").status_code == 404
+
+
+def test_references_are_shown_with_their_origin(app: Flask, services: Services) -> None:
+    key = ReferenceKey("order", "shop", "erp", "1e5")
+    with services.ledger.write() as tx:
+        tx.put_reference(Reference(key, "0000012E4", "manual", NOW, {"by": "ann@shop.example"}))
+    (row,) = get(app, "/api/references").json["references"]
+    assert "0000012E4" in str(row) and "1e5" in str(row) and "manual" in str(row) and "ann@" not in str(row)
+
+
+def test_what_was_turned_away_is_listed(app: Flask) -> None:
+    app.test_client().post("/webhooks/shop", data=b"{}")
+    app.extensions[CLOSE]()
+    (row,) = get(app, "/api/rejections").json["rejections"]
+    assert row == {"at": "2026-11-22T12:00:00.000Z", "connection": "shop", "cause": "missing signature"}
+
+
+def test_acts_are_posts_and_an_outage_is_a_503(app: Flask, services: Services) -> None:
+    assert get(app, "/api/deliveries/dlv_1/retry").status_code == 405
+    services.ledger.gone = True
+    response = get(app, "/api/events")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert response.json["error"]["code"] == "ledger_unavailable"
