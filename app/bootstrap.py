@@ -221,21 +221,20 @@ def redis_facts(url: str) -> RedisFacts:
 # --- processes -----------------------------------------------------------------------------------
 
 
-def services(settings: Settings, env: Mapping[str, str], *, part: Part) -> Services:
+def services(site: Site, settings: Settings, env: Mapping[str, str], *, part: Part) -> Services:
     """Everything that a process works with, its log set up.
 
-    Raises `ConfigError` for problems in the site's files or a ledger that has to be migrated, `LedgerUnavailable`.
+    Raises `ConfigError` when the ledger has to be migrated first, `LedgerUnavailable`.
     """
     from app.adapters import log
     from app.adapters.http import HttpSender
     from app.adapters.queue import Wakes
     from app.adapters.system import SystemClock, SystemIds
 
-    compiled = site(settings, env)
     style: Literal["text", "json"] = "json" if env.get("LOG_FORMAT") == "json" else "text"
-    log.configure(style, level=env.get("LOG_LEVEL", "info"), secrets=_secrets(compiled, settings))
+    log.configure(style, level=env.get("LOG_LEVEL", "info"), secrets=_secrets(site, settings))
     return Services(
-        site=compiled,
+        site=site,
         settings=settings,
         clock=SystemClock(),
         ids=SystemIds(),

@@ -20,19 +20,40 @@ from bench.measure import Run, one_run
 from bench.plan import MOST_EVENTS, Plan
 
 
+class Speed:
+    """How fast and how free the machine was before each run: shared ones change from one minute to the next."""
+
+    def __init__(self) -> None:
+        self._loops: list[float] = []
+        self._busy: list[float] = []
+
+    def note(self) -> None:
+        """Look now."""
+        self._loops.append(machine.loop_ms())
+        self._busy.append(machine.busy())
+
+    def facts(self) -> dict[str, object]:
+        """In words."""
+        loops, busy = self._loops, max(self._busy)
+        return {
+            "a fixed Python loop took": f"{median(loops):.0f} ms ({min(loops):.0f}–{max(loops):.0f})",
+            "others were using": f"at most {busy:.1f} cores" + (" (too much to measure well)" if busy > 0.3 else ""),
+        }
+
+
 def main() -> int:
     """0: measured, and nothing lost; 1: something was; 2: it could not be measured; 130: interrupted."""
     plan, json_file = _told()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        results, loops = _measure(plan)
+        results, speed = _measure(plan)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("bench: interrupted; everything it started has been stopped", file=sys.stderr)
         return 130
-    groups = _groups(plan, loops)
+    groups = _groups(plan, speed)
     print(
         f"\n{report.facts(groups)}\n\n{report.explain(plan.runs)}\n\n{report.table(results)}\n\n{report.verdict(results)}"
     )
@@ -41,9 +62,9 @@ def main() -> int:
     return 0 if all(run.exact for runs in results.values() for run in runs) else 1
 
 
-def _measure(plan: Plan) -> tuple[dict[str, list[Run]], list[float]]:
+def _measure(plan: Plan) -> tuple[dict[str, list[Run]], Speed]:
     results: dict[str, list[Run]] = {ledger: [] for ledger in plan.ledgers}
-    loops: list[float] = []
+    speed = Speed()
     for number in range(1, plan.runs + 1):
         # The ledgers take turns, so that a slow minute of the machine does not fall on one alone.
         for ledger in plan.ledgers:
@@ -51,10 +72,10 @@ def _measure(plan: Plan) -> tuple[dict[str, list[Run]], list[float]]:
             def say(what: str, number: int = number, ledger: str = ledger) -> None:
                 print(f"· {report.NAMES[ledger]}, run {number} of {plan.runs}: {what}", file=sys.stderr, flush=True)
 
-            loops.append(machine.loop_ms())
+            speed.note()
             with _database(ledger, number) as url:
                 results[ledger].append(one_run(plan, url, say))
-    return results, loops
+    return results, speed
 
 
 @contextmanager
@@ -66,13 +87,12 @@ def _database(ledger: str, number: int) -> Iterator[str | None]:
             yield cluster.create(f"bench_{number}")
 
 
-def _groups(plan: Plan, loops: list[float]) -> dict[str, dict[str, object]]:
-    speed = f"{median(loops):.0f} ms ({min(loops):.0f}–{max(loops):.0f})"
+def _groups(plan: Plan, speed: Speed) -> dict[str, dict[str, object]]:
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     settings = {name: value for name, value in asdict(plan).items() if name not in ("ledgers", "log_level")}
     return {
         "measured": {"": f"{when}, commit {machine.commit() or 'unknown'}"},
-        "machine": {**machine.machine(), "a fixed Python loop took": speed},
+        "machine": {**machine.machine(), **speed.facts()},
         "versions": dict(machine.versions("postgresql" in plan.ledgers)),
         "settings": {**settings, "log level": plan.log_level, "SQLite": "synchronous=FULL", "PostgreSQL": "fsync=on"},
     }

@@ -1,4 +1,4 @@
-"""The events of the bench: signed messages of 4,096 bytes that hold a whole return of three lines."""
+"""The events of the bench: signed messages of 4,096 bytes that hold a whole return of two lines."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def _payload(kind: str, padding: str) -> dict[str, object]:
                 "barcode": f"3S{_SERIAL}",
                 "weightGrams": 1250,
             },
-            "history": [_step(number) for number in range(12)],
-            "items": [_item(1, "TOO_SMALL"), _item(2, "BROKEN"), _item(3, "NOT_AS_EXPECTED")],
+            "history": [_step(number) for number in range(16)],
+            "items": [_item(1, "TOO_SMALL"), _item(2, "BROKEN")],
         },
         "padding": padding,
     }

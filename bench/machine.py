@@ -66,7 +66,7 @@ def commit() -> str:
 
 
 def loop_ms() -> float:
-    """How long a fixed loop of Python takes: shared machines change their speed from one minute to the next."""
+    """How long a fixed loop of Python takes."""
     began = time.perf_counter()
     total = 0
     for number in range(1_000_000):

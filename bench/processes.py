@@ -43,7 +43,10 @@ def name_of(command_line: list[str], otherwise: str) -> str:
     if "postgres" in program:
         return "postgres"
     if "app.cli" in command_line:
-        word = next((word for word in command_line[command_line.index("app.cli") :] if word in _COMMANDS), "")
+        words = command_line[command_line.index("app.cli") + 1 :]
+        # What follows an option is its value: a site's folder may be called "web".
+        at = next((at for at, word in enumerate(words) if word in _COMMANDS and not words[at - 1].startswith("--")), -1)
+        word = words[at] if at >= 0 else ""
         return {"": otherwise, "up": "supervisor", "prepare": "supervisor"}.get(word, word)
     return otherwise
 

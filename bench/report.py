@@ -106,9 +106,10 @@ def explain(runs: int) -> str:
     """How to read the table."""
     how_many = f"Medians of {runs} runs (least–most)" if runs > 1 else "One run"
     return (
-        f"One event: a signed webhook of {SIZE:,} bytes (verified, committed, acknowledged), one look-up at the ERP that\n"
-        "no cache answers, two mappings (53 and 36 fields) and one POST to the warehouse. Load generator and stubs run\n"
-        f"on the same cores. {how_many}; PSS counts memory that processes share once. ✗ marks what misses its floor."
+        f"One event: a signed webhook of {SIZE:,} bytes (verified, committed, acknowledged), one look-up at the ERP\n"
+        "that no cache answers, two mappings (49 and 30 fields), one POST to the warehouse. Load generator and stubs\n"
+        f"run on the same cores. {how_many}.\n"
+        "PSS counts memory that processes share once. ✗ marks what misses its floor."
     )
 
 

@@ -56,16 +56,22 @@ def migrated_postgres(postgres: Cluster) -> str:
     return "migrated"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a migrated, empty ledger of its own, once on each database."""
-    if request.param == "sqlite":
-        path = tmp_path / "ledger.db"
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
-        yield f"sqlite:///{path}"
-    else:
-        cluster: Cluster = request.getfixturevalue("postgres")
-        yield cluster.emptied(request.getfixturevalue("migrated_postgres"))
+@pytest.fixture
+def sqlite_ledger_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """The URL of a migrated, empty SQLite file."""
+    return f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'ledger.db')}"
+
+
+@pytest.fixture
+def postgres_ledger_url(postgres: Cluster, migrated_postgres: str) -> str:
+    """The URL of a migrated, empty database, which the tests of a run share one after the other."""
+    return postgres.emptied(migrated_postgres)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def ledger_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a migrated, empty ledger, once on each database."""
+    return str(request.getfixturevalue(f"{request.param}_ledger_url"))
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from app.errors import QueueUnavailable
 
@@ -25,7 +27,8 @@ class RedisFacts:
 def redis_facts(url: str) -> RedisFacts:
     """Ask the server. Raises `QueueUnavailable` when it does not answer or the URL is none."""
     try:
-        client = redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
+        once = Retry(NoBackoff(), 0)
+        client = redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=once)
         try:
             info = client.info()
         finally:

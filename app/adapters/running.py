@@ -48,8 +48,13 @@ class Lock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         (self._var_dir / _NOTE).unlink(missing_ok=True)
-        assert self._file is not None
-        os.close(self._file)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """In a forked child: the lock is its parent's, and ends with the parent."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
     def write(self, url: str, redis_url: str) -> None:
         """Leave the note of this process, readable by this user only."""

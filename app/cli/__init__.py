@@ -37,7 +37,6 @@ _COMMANDS = {
     "web": "processes",
     "worker": "processes",
     "clock": "processes",
-    "prepare": "prepare",
 }
 
 
@@ -96,5 +95,6 @@ class Commands(click.Group):
 @click.pass_context
 def main(ctx: click.Context, site: Path | None, env_file: Path | None) -> None:
     """Backhaul: a hub for product returns. Start with `backhaul check`, then `backhaul up`."""
-    ctx.obj = Cli(site, env_file)
+    # A forked process of `up` brings its own.
+    ctx.obj = ctx.obj or Cli(site, env_file)
     ctx.call_on_close(ctx.obj.close)

@@ -20,6 +20,20 @@ class Cli:
     def __init__(self, site: Path | None, env_file: Path | None) -> None:
         self.site_option, self.env_file = site, env_file
         self._ledger: Ledger | None = None
+        self._site: Site | None = None
+
+    def __reduce__(self) -> tuple[type[Cli], tuple[Path | None, Path | None]]:
+        # What is open or compiled stays in its process; another one begins with the options.
+        return Cli, (self.site_option, self.env_file)
+
+    def fork(self) -> Cli:
+        """The same options for a forked child, with the files as they are compiled already.
+
+        A process that is started again later thus works by the same files as the others, whatever is edited meanwhile.
+        """
+        child = Cli(self.site_option, self.env_file)
+        child._site = self.site()
+        return child
 
     @cached_property
     def env(self) -> dict[str, str]:
@@ -48,7 +62,9 @@ class Cli:
         """The compiled site. Raises `ConfigError` with every problem in its files."""
         from app import bootstrap
 
-        return bootstrap.site(self.settings, self.env, allow_missing_env=allow_missing_env)
+        if self._site is None:
+            self._site = bootstrap.site(self.settings, self.env, allow_missing_env=allow_missing_env)
+        return self._site
 
     @property
     def ledger(self) -> Ledger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import click
 from app import bootstrap
 from app.cli.context import Cli, pass_cli
 from app.cli.demo_plan import Plan, SimulatorPlan, fill, read_plan
-from app.cli.supervise import command
+from app.cli.launch import command
 from app.errors import HubError
 from app.model import Json
 
@@ -37,6 +38,7 @@ def demo_command(cli: Cli, keep: bool) -> None:
     site = cli.settings.site.absolute()
     plan = read_plan(site)
     play = _Play(plan, site, cli.settings.var_dir.absolute() / "demo", cli.env)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         play.run()
         play.say_what_next(keep)
@@ -104,7 +106,9 @@ class _Play:
         raise HubError("the hub ended by itself")
 
     def show_logs(self) -> None:
-        """Print the ends of what the processes said."""
+        """Print the ends of what the processes said, if there were any."""
+        if not self._processes:
+            return
         for log in sorted(self._var.glob("*.log")):
             lines = log.read_text(errors="replace").splitlines()[-_TAIL:]
             if lines:

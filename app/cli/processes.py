@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -47,19 +46,18 @@ def web_command(cli: Cli, host: str | None, port: int | None, processes: int, th
         # Below that it only warns of 16 threads on few cores, which is what was measured as best.
         log_level=LogLevels.error,
     )
-    load = partial(_load_web, cli.site_option, cli.env_file)
+    load = partial(_load_web, cli)
     server.serve(target_loader=load, wrap_loader=False)
 
 
-def _load_web(site: Path | None, env_file: Path | None) -> Any:
+def _load_web(cli: Cli) -> Any:
     """The WSGI application, made in the process that serves it."""
     from app.web.app import create_app
 
     # The server's own process may be killed without a chance to end this one, and a new one wants its port.
     bootstrap.die_with_parent(at_once=True)
-    cli = Cli(site, env_file)
     try:
-        return create_app(bootstrap.services(cli.settings, cli.env, part="web"))
+        return create_app(bootstrap.services(cli.site(), cli.settings, cli.env, part="web"))
     except (ConfigError, HubError) as error:
         click.echo(str(error), err=True)
         raise SystemExit(2) from None
@@ -72,7 +70,7 @@ def worker_command(cli: Cli) -> None:
     from app.pipeline.worker import run_worker
 
     bootstrap.need_redis(cli.settings)
-    run_worker(bootstrap.services(cli.settings, cli.env, part="worker"))
+    run_worker(bootstrap.services(cli.site(), cli.settings, cli.env, part="worker"))
 
 
 @click.command("clock")
@@ -82,4 +80,4 @@ def clock_command(cli: Cli) -> None:
     from app.pipeline.clock import run_clock
 
     bootstrap.need_redis(cli.settings)
-    run_clock(bootstrap.services(cli.settings, cli.env, part="clock"))
+    run_clock(bootstrap.services(cli.site(), cli.settings, cli.env, part="clock"))

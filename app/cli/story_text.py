@@ -26,8 +26,9 @@ def lines(story: Mapping[str, Any]) -> Iterator[str]:
     """A story of `pipeline.story`, masked before, line by line."""
     for one in story["objects"]:
         yield f"{one['kind'].capitalize()} {one['id']} from {one['connection']}"
-    numbers = [f"{kind} {', '.join(values)}" for kind, values in story["numbers"].items() if kind != "event"]
-    yield f"  numbers: {'; '.join(numbers)}"
+    for kind, values in story["numbers"].items():
+        if kind != "event":
+            yield f"  {kind:12} {', '.join(values)}"
     day = ""
     for entry in story["entries"]:
         if entry["at"][:10] != day:
@@ -53,20 +54,25 @@ def _details(entry: Mapping[str, Any]) -> Iterator[str]:
     elif what == "call":
         yield from _call(entry)
     elif what in ("fetch", "lookup", "probe"):
-        yield f"{_INDENT}{entry['request']['method']} {entry['request']['url']}"
+        yield _INDENT + _line(entry["request"])
     elif what == "end" and entry.get("todo"):
         yield f"{_INDENT}{entry['todo']}"
 
 
 def _call(entry: Mapping[str, Any]) -> Iterator[str]:
     request, response = entry["request"], entry["response"]
-    yield f"{_INDENT}{request['method']} {request['url']}"
+    yield _INDENT + _line(request)
     for name, used in (request.get("references") or {}).items():
         yield f"{_INDENT}refs.{name}: {used['from']} is {used['to']} ({used['origin']})"
     yield from (f"{_INDENT}> {line}" for line in outline(request.get("body")))
     answered = response.get("body", response.get("text", response.get("what")))
     if entry["outcome"] != "delivered":
         yield from (f"{_INDENT}< {line}" for line in outline(answered))
+
+
+def _line(request: Mapping[str, Any]) -> str:
+    text = f"{request['method']} {request['url']}"
+    return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}…"
 
 
 def outline(value: Json) -> Iterator[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol
@@ -19,6 +18,24 @@ _WELL_S = 30.0
 _LOOK_S = 0.1
 #: What a worker may take to finish the calls in hand; longer than the longest usual answer of a target.
 _STOP_S = 30.0
+
+
+class Process(Protocol):
+    """A process, as `subprocess.Popen` knows it."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end. Raises `subprocess.TimeoutExpired`."""
 
 
 class Running(Protocol):
@@ -35,11 +52,11 @@ class Running(Protocol):
 
 
 class Child:
-    """One of the hub's processes."""
+    """One of the hub's processes: any program, or this one forked."""
 
-    def __init__(self, argv: Sequence[str], tie: Callable[[], None] | None = None, stop_s: float = _STOP_S) -> None:
-        self._argv, self._tie, self._stop_s = list(argv), tie, stop_s
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, launch: Callable[[], Process], stop_s: float = _STOP_S) -> None:
+        self._launch, self._stop_s = launch, stop_s
+        self._process: Process | None = None
 
     @property
     def pid(self) -> int:
@@ -47,10 +64,8 @@ class Child:
         return self._process.pid if self._process else 0
 
     def start(self) -> None:
-        """Start it in a session of its own, so that a Ctrl-C in the terminal reaches only the supervisor."""
-        self._process = subprocess.Popen(
-            self._argv, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=self._tie
-        )
+        """Start it."""
+        self._process = self._launch()
 
     def poll(self) -> int | None:
         """Its exit status; None while it runs."""
@@ -156,11 +171,6 @@ class Supervisor:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._told.set()
-
-
-def command(*arguments: str) -> list[str]:
-    """The argv of a `backhaul` command run by this very Python."""
-    return [sys.executable, "-m", "app.cli", *arguments]
 
 
 def _kind(name: str) -> str:

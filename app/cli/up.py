@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import gc
 import socket
-import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 
 import click
 
 from app import bootstrap
 from app.cli.context import Cli, pass_cli
-from app.cli.supervise import Child, Supervisor, command
+from app.cli.launch import launch
+from app.cli.supervise import Child, Supervisor
+from app.core.site import Site
 from app.errors import HubError
 
 _LISTEN_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What `backhaul prepare` found out."""
-
-    root: str
-    var: str
-    stamp: str
-    connections: int
-    routes: int
-    host: str
-    port: int
-    workers: int
-    web_threads: int
-    ledger: str
-    ledger_warning: str
-    own_redis: bool
-    api: bool
+#: What the processes work with, loaded once before they are forked.
+_SHARED = (
+    "app.web.app",
+    "app.pipeline.worker",
+    "app.pipeline.clock",
+    "app.adapters.http",
+    "app.adapters.queue",
+    "granian.server",
+)
 
 
 @click.command("up")
@@ -50,21 +41,22 @@ def up_command(cli: Cli, host: str | None, port: int | None, workers: int | None
     Refuses to start while the site's files have a problem. A process that ends is started again. SIGTERM or Ctrl-C
     stops all in order: first the web, last the workers, which finish or hand back what they have in hand.
     """
-    told = _prepare(cli)
-    var = Path(told.var)
+    site = cli.site()
     supervisor = Supervisor(lambda what: click.echo(f"up: {what}", err=True))
-    with bootstrap.running_lock(var) as lock:
+    with bootstrap.running_lock(cli.settings.var_dir) as lock:
         supervisor.stop_on_signals()
-        address, number = host or told.host, told.port if port is None else port
-        number = number or _free_port(address)
+        bootstrap.migrate(cli.settings)
+        address = host or site.hub.host
+        number = _port(cli, site, port) or _free_port(address)
         url = f"http://{_shown(address)}:{number}"
+        redis = None if cli.settings.redis_url else bootstrap.redis_server(cli.settings.var_dir)
         try:
-            redis = bootstrap.redis_server(var) if told.own_redis else None
             if redis:
                 supervisor.add("redis", redis)
             lock.write(url, redis.url if redis else "")
-            _start(supervisor, cli, workers or told.workers, _web(address, number, told.web_threads))
-            _say(told, url, redis.what if redis else "the server that REDIS_URL names")
+            web = ["web", "--host", address, "--port", str(number), "--threads", str(site.hub.web_threads)]
+            _start(supervisor, cli, workers or site.hub.workers, web, lock.let_go)
+            _say(cli, site, url, redis.what if redis else "the server that REDIS_URL names")
             supervisor.run(until=_Listening(url, lambda: click.echo(f"ready at {url}; Ctrl-C stops it")))
             supervisor.run()
         finally:
@@ -72,20 +64,20 @@ def up_command(cli: Cli, host: str | None, port: int | None, workers: int | None
             supervisor.stop()
 
 
-def _prepare(cli: Cli) -> Prepared:
-    done = subprocess.run(command(*cli.arguments(), "prepare"), stdout=subprocess.PIPE, check=False)
-    if done.returncode != 0:
-        raise click.exceptions.Exit(done.returncode if done.returncode > 0 else 1)
-    return Prepared(**json.loads(done.stdout))
+def _port(cli: Cli, site: Site, port: int | None) -> int:
+    return port if port is not None else int(cli.env.get("PORT") or site.hub.port)
 
 
-def _web(host: str, port: int, threads: int) -> list[str]:
-    return ["web", "--host", host, "--port", str(port), "--threads", str(threads)]
+def _start(supervisor: Supervisor, cli: Cli, workers: int, web: list[str], leave: Callable[[], None]) -> None:
+    for module in _SHARED:
+        import_module(module)
+    gc.collect()
+    # What is there now stays: collecting it in a child would copy every page of it.
+    gc.freeze()
 
-
-def _start(supervisor: Supervisor, cli: Cli, workers: int, web: list[str]) -> None:
     def child(*arguments: str) -> Child:
-        return Child(command(*cli.arguments(), *arguments), tie=bootstrap.die_with_parent)
+        told = [*cli.arguments(), *arguments]
+        return Child(partial(launch, told, partial(_carry_out, cli), tie=bootstrap.die_with_parent, leave=leave))
 
     # Stopping goes backwards: web, then clock, then the workers.
     for number in range(1, workers + 1):
@@ -94,14 +86,22 @@ def _start(supervisor: Supervisor, cli: Cli, workers: int, web: list[str]) -> No
     supervisor.add("web", child(*web))
 
 
-def _say(told: Prepared, url: str, redis: str) -> None:
-    click.echo(f"backhaul {told.root} ({told.connections} connections, {told.routes} routes, files {told.stamp[:8]})")
-    click.echo(f"  ledger   {told.ledger}")
-    if told.ledger_warning:
-        click.echo(f"           warning: {told.ledger_warning}")
+def _carry_out(cli: Cli, arguments: Sequence[str]) -> None:
+    from app.cli import main
+
+    main.main(args=list(arguments), prog_name="backhaul", obj=cli.fork())
+
+
+def _say(cli: Cli, site: Site, url: str, redis: str) -> None:
+    facts = bootstrap.ledger_facts(cli.settings)
+    sizes = f"{len(site.connections)} connections, {len(site.routes)} routes, files {site.stamp[:8]}"
+    click.echo(f"backhaul {cli.settings.site.absolute()} ({sizes})")
+    click.echo(f"  ledger   {facts.what}")
+    if facts.warning:
+        click.echo(f"           warning: {facts.warning}")
     click.echo(f"  redis    {redis}")
     click.echo(f"  web      {url}/webhooks/<connection>, /readyz, /metrics")
-    if not told.api:
+    if not site.hub.api_token:
         click.echo("  api      off: set api_token in config/hub.yaml to use /api")
 
 

@@ -78,7 +78,7 @@ def _table_filter(tables: Tables) -> Filter:
     return Filter(
         "table",
         "table(name, default)",
-        "The word's translation in mappings/tables/<name>; without a default, a word not there parks the work.",
+        "The word's translation in a file of mappings/tables/; without a default, a word not there parks the work.",
         _table(tables),
         (
             Example("'too_small' | table('reasons')", "SIZE"),

@@ -18,18 +18,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+def hub_ledger_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """An empty database of each kind."""
     if request.param == "postgresql":
-        make = request.getfixturevalue("postgres_database")
-        return str(make())
+        return str(request.getfixturevalue("postgres").create("hub"))
     return f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.db"
 
 
 @pytest.fixture(scope="session")
-def stack(ledger_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(hub_ledger_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running hub that all tests of one kind of ledger share: each uses a return of its own."""
-    with running_stack(tmp_path_factory.mktemp("stack"), ledger_url) as running:
+    with running_stack(tmp_path_factory.mktemp("stack"), hub_ledger_url) as running:
         yield running
 
 

@@ -22,12 +22,12 @@ ACCOUNT = "0198a000-0000-7000-8000-0000000000ac"
 TOKEN, SECRET, API_TOKEN = "sim-token", "sim-webhook-secret", "e2e-api-token"
 #: Fast enough for a test to see a retry, a recheck and a breaker's trial within seconds.
 HUB = {
-    "lease": "6s",
+    "lease": "10s",
     "retry": {"first": "300ms", "factor": 2, "longest": "2s", "give_up_after": "24h"},
     "parked": {"recheck": "20s", "longest": "60s", "alarm": "1h"},
     "breaker": {"failures": 20, "open": "1s", "longest": "4s"},
     "workers": 1,
-    "api_token": API_TOKEN,
+    "api_token": "${HUB_API_TOKEN}",
 }
 
 
@@ -106,6 +106,9 @@ class Stack:
         self.env = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("BACKHAUL", "REDIS", "DATABASE"))},
             "PYTHONPATH": str(ROOT),
+            "SIM_TOKEN": TOKEN,
+            "SIM_SECRET": SECRET,
+            "HUB_API_TOKEN": API_TOKEN,
             "BACKHAUL_VAR": str(self.var),
             "BACKHAUL_SITE": str(self.site),
             "REDIS_URL": f"unix://{folder}/redis.sock",
@@ -117,19 +120,23 @@ class Stack:
     def _write_site(self) -> None:
         for name in ("config", "mappings"):
             shutil.copytree(ROOT / name, self.site / name)
-        common = {"token": TOKEN}
+        common = {"token": "${SIM_TOKEN}"}
         connections = {
             "returnista_eu": {
                 "connector": "returnista",
                 "settings": {
                     "base_url": self.platform.url,
                     "account_id": ACCOUNT,
-                    "api_key": TOKEN,
-                    "webhook_secrets": [SECRET],
+                    "api_key": "${SIM_TOKEN}",
+                    "webhook_secrets": ["${SIM_SECRET}"],
                 },
-                "limits": {"rate": "200/s", "concurrency": 8},
+                "limits": {"rate": "200/s", "concurrency": 8, "timeout": "3s"},
             },
-            "erp": {"connector": "generic_erp", "settings": {"base_url": self.erp.url, **common}},
+            "erp": {
+                "connector": "generic_erp",
+                "settings": {"base_url": self.erp.url, **common},
+                "limits": {"timeout": "3s"},
+            },
             "wms_eu": {
                 "connector": "generic_wms",
                 "settings": {"base_url": self.wms.url, **common},
@@ -179,6 +186,10 @@ class Stack:
     def wait_ready(self) -> None:
         """Wait until /readyz says so."""
         wait_for("the hub is ready", lambda: self.get_status("/readyz") == 200, 30)
+
+    def logs(self) -> str:
+        """The ends of all logs, for a failed test."""
+        return "\n".join(f"--- {log.name}\n{log.read_text()[-4000:]}" for log in sorted(self.folder.glob("*.log")))
 
     def stop(self) -> None:
         """End everything."""
@@ -243,5 +254,8 @@ def running_stack(folder: Path, database_url: str | None = None) -> Iterator[Sta
     try:
         stack.up()
         yield stack
+    except BaseException:
+        print(stack.logs())
+        raise
     finally:
         stack.stop()

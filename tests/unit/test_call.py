@@ -119,7 +119,11 @@ def test_a_query_repeats_lists_and_leaves_out_what_is_nothing() -> None:
 def test_headers_and_the_idempotency_key() -> None:
     headers = value({"X-Tenant": "{{ settings.tenant }}", "X-None": None, "X-Big": "{{ args.big }}"})
     request = built(
-        args={"big": Decimal("1.50")}, body={"a": 1}, key="dlv_1.0", headers=headers, idempotency_header="Idempotency-Key"
+        args={"big": Decimal("1.50")},
+        body={"a": 1},
+        key="dlv_1.0",
+        headers=headers,
+        idempotency_header="Idempotency-Key",
     )
     assert request.headers == {
         "Accept": "application/json",

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from app.adapters.redis_facts import redis_facts
 from app.adapters.redis_server import RedisServer, find_server
@@ -35,7 +37,7 @@ def test_it_answers_with_the_password_in_its_url(server: RedisServer) -> None:
 
 
 def test_nobody_gets_in_without_the_password(server: RedisServer) -> None:
-    client = redis.Redis(unix_socket_path=str(server.socket))
+    client = redis.Redis(unix_socket_path=str(server.socket), retry=Retry(NoBackoff(), 0))
     with pytest.raises(redis.AuthenticationError):
         client.ping()
     client.close()

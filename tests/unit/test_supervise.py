@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 from app.cli.supervise import Child, Supervisor
+
+
+def _program(*arguments: object, stop_s: float = 30.0) -> Child:
+    argv = [sys.executable, "-c", *map(str, arguments)]
+    return Child(lambda: subprocess.Popen(argv), stop_s)
+
 
 _LOOP = "import signal, sys, time\nopen(sys.argv[1], 'a').write('started\\n')\ntime.sleep(60)"
 
@@ -21,7 +28,7 @@ def test_a_process_that_is_killed_starts_again(tmp_path: Path) -> None:
     said: list[str] = []
     supervisor = Supervisor(said.append)
     note = tmp_path / "note"
-    child = Child([sys.executable, "-c", _LOOP, str(note)])
+    child = _program(_LOOP, note)
     supervisor.add("worker 1", child)
     first = child.pid
     os.kill(first, signal.SIGKILL)
@@ -36,7 +43,7 @@ def test_a_process_that_is_killed_starts_again(tmp_path: Path) -> None:
 def test_a_process_that_keeps_ending_is_started_ever_more_rarely(tmp_path: Path) -> None:
     said: list[str] = []
     supervisor = Supervisor(said.append)
-    supervisor.add("web", Child([sys.executable, "-c", "raise SystemExit(7)"]))
+    supervisor.add("web", _program("raise SystemExit(7)"))
     until = _until()
     supervisor.run(until=lambda: len(said) >= 3 or time.monotonic() > until)
     assert said == [f"web ended with status 7; it starts again in {wait} s" for wait in ("0.2", "0.4", "0.8")]
@@ -76,7 +83,8 @@ def test_things_stop_in_the_reverse_order_and_workers_at_the_same_time(tmp_path:
 
     class Noting(Child):
         def __init__(self, name: str) -> None:
-            super().__init__([sys.executable, "-c", "import time; time.sleep(60)"])
+            argv = [sys.executable, "-c", "import time; time.sleep(60)"]
+            super().__init__(lambda: subprocess.Popen(argv))
             self.name = name
 
         def ask_to_stop(self) -> None:
@@ -97,8 +105,9 @@ def test_things_stop_in_the_reverse_order_and_workers_at_the_same_time(tmp_path:
 
 
 def test_a_process_that_does_not_listen_is_killed(tmp_path: Path) -> None:
-    deaf = "import signal, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen(sys.argv[1], 'w')\ntime.sleep(60)"
-    child = Child([sys.executable, "-c", deaf, str(tmp_path / "note")], stop_s=0.3)
+    deaf = "import signal, sys, time\n"
+    deaf += "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen(sys.argv[1], 'w')\ntime.sleep(60)"
+    child = _program(deaf, tmp_path / "note", stop_s=0.3)
     child.start()
     until = _until()
     while not (tmp_path / "note").exists() and time.monotonic() < until:

@@ -38,7 +38,7 @@ class Queries(Store):
 
     def events(self, filters: Mapping[str, str] | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """The newest events, without headers and bodies. Filters: state, connection, type."""
-        query = select(*_event_columns).order_by(events.c.seq.desc()).limit(limit)
+        query = select(*_event_columns).order_by(_newest(events, FINAL_EVENT_STATES, filters)).limit(limit)
         wanted = {"connection": events.c.connection, "type": events.c.type}
         query = _filtered(query, events, FINAL_EVENT_STATES, wanted, filters or {})
         with self._db.read() as connection:
@@ -49,7 +49,7 @@ class Queries(Store):
         query = (
             select(*_delivery_columns)
             .join_from(deliveries, changes, changes.c.id == deliveries.c.change_id)
-            .order_by(deliveries.c.seq.desc())
+            .order_by(_newest(deliveries, FINAL_DELIVERY_STATES, filters))
             .limit(limit)
         )
         wanted = {"lane": deliveries.c.lane, "route": deliveries.c.route}
@@ -127,6 +127,12 @@ _ORDER = {"attempts": ("at", "id"), "audit": ("seq",), "calls": ("step",)}
 
 def _ordered(table: Table, column: Any) -> Any:
     return select(table).where(column == bindparam("wanted")).order_by(*(table.c[name] for name in _ORDER[table.name]))
+
+
+def _newest(table: Table, final: frozenset[str], filters: Mapping[str, str] | None) -> Any:
+    """Newest first. A sign before the column keeps the planner from walking back through all that is finished."""
+    state = (filters or {}).get("state")
+    return literal_column(f"+{table.name}.seq").desc() if state and state not in final else table.c.seq.desc()
 
 
 def _filtered(
