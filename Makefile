@@ -21,7 +21,7 @@ help:  ## list the targets
 setup: $(DEV)  ## make .venv with everything that the tests and checks need
 
 demo: $(RUN)  ## start the hub with simulated vendors, send one label event, tell its story (KEEP=1 leaves it running)
-	@$(VENV)/bin/backhaul demo $(if $(KEEP),--keep)
+	@$(PY) -m app.cli demo $(if $(KEEP),--keep)
 
 test: $(DEV)  ## all fast tests: real Redis, SQLite, and PostgreSQL where its binaries are found
 	@$(PY) -m pytest
@@ -30,8 +30,8 @@ check: $(DEV)  ## ruff, mypy, and the hub's own check of the example site
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy
-	@$(VENV)/bin/backhaul --env .env.example check
-	@$(VENV)/bin/backhaul --env .env.example test
+	@$(PY) -m app.cli --env .env.example check
+	@$(PY) -m app.cli --env .env.example test
 
 e2e: $(DEV)  ## the slow suites: real processes, killed and flushed
 	@$(PY) -m pytest -m "e2e or chaos"
@@ -39,7 +39,7 @@ e2e: $(DEV)  ## the slow suites: real processes, killed and flushed
 bench: $(DEV)  ## measure; prints hardware, settings and figures
 	@$(PY) -m bench
 
-docs: $(DEV)  ## write docs/reference from the schemas
+docs: $(DEV)  ## write docs/reference.md from the schemas and registries
 	@$(PY) -m docs.generate
 
 clean:  ## remove .venv, var and caches

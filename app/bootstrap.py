@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from app.core.ports import Clock, Ids
     from app.core.site import Site
 
+_AHEAD = [Problem("", 0, 0, "the ledger was made by a newer version of the hub", "run that version")]
+
 Part = Literal["web", "worker", "clock", "cli"]
 
 
@@ -131,7 +133,7 @@ def migrate(settings: Settings) -> str:
         settings.var_dir.mkdir(parents=True, exist_ok=True)
     state = ledger.schema_state(url)
     if state == "ahead":
-        raise ConfigError(_ahead())
+        raise ConfigError(_AHEAD)
     if state != "current":
         ledger.migrate(url)
     return state
@@ -147,7 +149,7 @@ def need_migrated(settings: Settings) -> None:
     else:
         state = ledger.schema_state(url)
     if state == "ahead":
-        raise ConfigError(_ahead())
+        raise ConfigError(_AHEAD)
     if state != "current":
         what = "there is no ledger yet" if state == "empty" else "the ledger is of an older version of the hub"
         raise ConfigError(
@@ -295,7 +297,3 @@ def _secrets(site: Site, settings: Settings) -> set[str]:
         if url and (password := urlsplit(url).password):
             found.add(password)
     return found - {""}
-
-
-def _ahead() -> list[Problem]:
-    return [Problem("", 0, 0, "the ledger was made by a newer version of the hub", "run that version")]

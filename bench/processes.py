@@ -28,15 +28,17 @@ def available() -> bool:
 
 def tree(pid: int, name: str) -> list[Process]:
     """A process and everything that it started, as far as it still runs."""
-    own = name_of(_command_line(pid), name)
+    own = name_of(_command_line(pid), _text(f"/proc/{pid}/comm").strip(), name)
     found = [Process(pid, own)]
     for child in _children(pid):
         found += tree(child, own)
     return found
 
 
-def name_of(command_line: list[str], otherwise: str) -> str:
-    """What a process is, by its command line."""
+def name_of(command_line: list[str], title: str, otherwise: str) -> str:
+    """What a process is, by its command line, or by the title that a forked one gave itself ("backhaul:web")."""
+    if title.startswith("backhaul:"):
+        return title.partition(":")[2]
     program = Path(command_line[0]).name if command_line else ""
     if "redis" in program or "valkey" in program:
         return "redis"
@@ -53,20 +55,14 @@ def name_of(command_line: list[str], otherwise: str) -> str:
 
 def cpu_ms(process: Process) -> float | None:
     """CPU time since it began, user and system, in milliseconds; None when it has ended."""
-    try:
-        # The name in brackets may hold blanks: count from behind it.
-        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return (int(fields[11]) + int(fields[12])) * _TICK_MS
+    # The name in brackets may hold blanks: count from behind it.
+    fields = _text(f"/proc/{process.pid}/stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * _TICK_MS if fields else None
 
 
 def pss_bytes(process: Process) -> int:
     """Its proportional set size: what it has for itself, and its share of what several use. 0 when it has ended."""
-    try:
-        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
+    lines = _text(f"/proc/{process.pid}/smaps_rollup").splitlines()
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
@@ -117,8 +113,11 @@ def _children(pid: int) -> list[int]:
 
 
 def _command_line(pid: int) -> list[str]:
+    return [word for word in _text(f"/proc/{pid}/cmdline").split("\0") if word]
+
+
+def _text(path: str) -> str:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return Path(path).read_text(errors="replace")
     except OSError:
-        return []
-    return [word.decode(errors="replace") for word in words if word]
+        return ""

@@ -29,7 +29,9 @@ def postgres() -> Iterator[Cluster]:
     binaries = find_binaries()
     if binaries is None:
         if required():
-            pytest.fail("BACKHAUL_REQUIRE_POSTGRES is set, and there is neither initdb on PATH nor in /usr/lib/postgresql")
+            pytest.fail(
+                "BACKHAUL_REQUIRE_POSTGRES is set, and there is neither initdb on PATH nor in /usr/lib/postgresql"
+            )
         pytest.skip("no PostgreSQL binaries found")
     with Cluster(binaries) as cluster:
         yield cluster

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,9 @@ def required() -> bool:
 
 def find_binaries() -> Path | None:
     """The folder of initdb and postgres: newest under /usr/lib/postgresql, else where PATH leads."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name.zfill(4), reverse=True)
+    folders = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name.zfill(4), reverse=True
+    )
     if found := shutil.which("initdb"):
         folders.append(Path(found).resolve().parent)
     return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
@@ -49,7 +51,19 @@ class Cluster:
             self._who = {"user": "postgres", "group": "postgres", "extra_groups": []}
         data = self._folder / "data"
         # The C locale compares bytes: quick, and the same everywhere.
-        make: list[Any] = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        make: list[Any] = [
+            binaries / "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
         subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, **self._who)
         run: list[Any] = [binaries / "postgres", "-D", data, "-k", self._folder, "-c", "listen_addresses="]
         for setting in _FAST:
@@ -92,7 +106,9 @@ class Cluster:
     def __enter__(self) -> Cluster:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.send_signal(signal.SIGINT)
         self._server.wait(20)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -115,7 +131,5 @@ class Cluster:
 
 def _die_with_parent() -> None:
     # A killed pytest must not leave servers behind. A no-op where the C library is no Linux one.
-    try:
+    with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGINT)
-    except (AttributeError, OSError):
-        pass

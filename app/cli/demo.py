@@ -86,7 +86,8 @@ class _Play:
 
     def say_what_next(self, keep: bool) -> None:
         """Point to what is worth a look now."""
-        backhaul = f"backhaul --env {_short(self._env_file)}"
+        script = Path(sys.executable).parent / "backhaul"
+        backhaul = f"{_short(script) if script.exists() else 'backhaul'} --env {_short(self._env_file)}"
         click.echo()
         click.echo("Look next:")
         click.echo("  the files that did it      config/routes.yaml, mappings/, connectors/")

@@ -28,7 +28,9 @@ from app.pipeline.rehearse import Rehearsed, read_event, rehearse
 @click.option("--before", help="The picture known before, as a fixture; without it nothing was known.")
 @click.option("--source", help="The connection that it comes from (else the route's).")
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="Change the fixture: data.id=s-2.")
-@click.option("--ref", "refs", multiple=True, metavar="KIND=VALUE", help="A reference's number: order=0000012E4.")
+@click.option(
+    "--ref", "refs", multiple=True, metavar="KIND=VALUE", help="A number: order=0000012E4, order:A-1=0000012E4."
+)
 @pass_cli
 def try_command(
     cli: Cli,

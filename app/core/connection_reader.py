@@ -34,10 +34,10 @@ def read_connections(
 
 def _connection(name: str, node: Node, connector: Connector, from_env: Collection[Path]) -> Connection:
     settings, complete = _settings(name, node, connector, from_env)
-    rendered_auth = _rendered(node, "auth", connector.auth, settings) if complete else None
+    rendered_auth = _rendered(node, "auth", connector, connector.auth, settings) if complete else None
     verify = None
     if connector.inbound:
-        verify = _rendered(node, "verify", connector.inbound.verify, settings) if complete else {}
+        verify = _rendered(node, "verify", connector, connector.inbound.verify, settings) if complete else {}
     if rendered_auth is not None:
         _tell(node, [f"{what}" for what in auth.problems(rendered_auth)], connector.auth, auth.SCHEMES, "auth")
     if verify:
@@ -94,14 +94,16 @@ def _check_base_url(told: Node, value: Json) -> None:
         return
     parts = urlsplit(value) if isinstance(value, str) else None
     if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
-        told.report(f"base_url {value!r} is no address", "write it like https://api.example.com/v1", "setting")
+        told.report("base_url is no address", "write it like https://api.example.com/v1", "setting")
     elif parts.username or parts.query or parts.fragment:
         told.report(
             "base_url holds more than an address", "put credentials into auth and queries into query", "setting"
         )
 
 
-def _rendered(node: Node, what: str, block: Mapping[str, Json], settings: Mapping[str, Json]) -> dict[str, Json] | None:
+def _rendered(
+    node: Node, what: str, connector: Connector, block: Mapping[str, Json], settings: Mapping[str, Json]
+) -> dict[str, Json] | None:
     """A block of the connector with the connection's settings in it; None when that cannot be done."""
     try:
         value = node.kit.environment.compile_value(dict(block), where=node.where, names=("settings",))
@@ -110,6 +112,9 @@ def _rendered(node: Node, what: str, block: Mapping[str, Json], settings: Mappin
     except ConfigError:
         return None  # reported where the connector's own file says it
     except DataError as error:
+        wanted = error.what.removeprefix("settings.").split(" ")[0].split(".")[0].split("[")[0]
+        if error.what.startswith("settings.") and wanted not in connector.settings:
+            return None  # the connector has no such setting: reported at its own file too
         node.kit.report(node.where_key, f"{error.path}: {error.what}", "give it under settings", "setting")
         return None
 

@@ -44,7 +44,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, Decimal):
-        return format(value, "f")
+        return format(_sane(value), "f")
     if isinstance(value, datetime):
         return iso(value.replace(tzinfo=value.tzinfo or UTC))
     raise Refused(f"{kind_of(value)} cannot be written as text", "give a default, or pick a field of it")
@@ -58,7 +58,7 @@ def is_number(value: Any) -> bool:
 def decimal_of(value: Any) -> Decimal:
     """The exact decimal in a number or in plain decimal text such as "-12.50". Raises `Refused` for all else."""
     if is_number(value):
-        return Decimal(value)
+        return _sane(Decimal(value))
     if isinstance(value, str):
         digits = value.strip().removeprefix("-").replace(".", "", 1)
         if digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS:
@@ -67,6 +67,13 @@ def decimal_of(value: Any) -> Decimal:
             except InvalidOperation:  # "-" alone and the like
                 pass
     raise Refused(f"{shown(value)} is no number", "numbers are written like 12 or -12.50")
+
+
+def _sane(value: Decimal) -> Decimal:
+    """The decimal, unless writing it out would take more digits than any number needs: 1e999999999 fits no memory."""
+    if not value.is_finite() or _digits(value) > MAX_DIGITS:
+        raise Refused("the number is too big to be written out")
+    return value
 
 
 def plain_number(value: Decimal) -> int | Decimal:

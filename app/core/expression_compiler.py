@@ -27,7 +27,7 @@ class Compiler:
     """Compiles one YAML node; faults go to `problems`."""
 
     def __init__(
-        self, sandbox: Sandbox, words: Vocabulary, locate: Callable[[Path], Where], problems: list[Problem]
+        self, sandbox: Sandbox, words: Vocabulary, locate: Callable[[Path, bool], Where], problems: list[Problem]
     ) -> None:
         self._sandbox, self._words, self._locate, self._problems = sandbox, words, locate, problems
 
@@ -44,6 +44,9 @@ class Compiler:
     def _text(self, text: str, path: Path, names: Names) -> Node:
         try:
             pieces = take_apart(text)
+            if len(pieces) == 2 and not pieces[1].text.strip("\n"):
+                # A block scalar ends with a line break that nobody means.
+                pieces.pop()
         except TemplateFault as fault:
             return self._faulty(path, str(fault))
         parts: list[Node] = []
@@ -51,7 +54,7 @@ class Compiler:
             parts.append(self._expression(piece.text, path, names) if piece.is_expression else Literal(piece.text))
         if not parts:
             return Literal("")
-        return parts[0] if len(parts) == 1 else Mixed(tuple(parts), self._locate(path))
+        return parts[0] if len(parts) == 1 else Mixed(tuple(parts), self._locate(path, False))
 
     def _expression(self, text: str, path: Path, names: Names) -> Node:
         try:
@@ -63,18 +66,19 @@ class Compiler:
             self._report(path, fault)
         if found:
             return Literal(None)
-        return Expression(text, tree, self._sandbox.compile_tree(tree), self._locate(path), bool(spell(tree)))
+        return Expression(text, tree, self._sandbox.compile_tree(tree), self._locate(path, False), bool(spell(tree)))
 
     def _mapping(self, node: dict[str, Json], path: Path, names: Names) -> Node:
         reserved = [key for key in node if key.startswith("$") and not key.startswith("$$")]
-        for key in reserved:
-            if key not in WORDS:
-                self._report((*path, key), Fault(f"unknown word {key!r}", did_you_mean(key, WORDS)))
+        unknown = [key for key in reserved if key not in WORDS]
+        for key in unknown:
+            self._report((*path, key), Fault(f"unknown word {key!r}", did_you_mean(key, WORDS)), key=True)
+        if unknown:
+            return Literal(None)
         if "$each" in node:
             return self._each(node, path, names)
-        for key in ("$as",):
-            if key in node:
-                self._report((*path, key), Fault(f"{key!r} needs $each beside it"))
+        if "$as" in node:
+            self._report((*path, "$as"), Fault("'$as' needs $each beside it"), key=True)
         condition = self.compile(node["$if"], (*path, "$if"), names) if "$if" in node else None
         if "$do" in node:
             self._only(node, ("$if", "$do"), path)
@@ -86,14 +90,10 @@ class Compiler:
             if key in reserved:
                 continue
             if "{{" in key:
-                self._report((*path, key), Fault("a key cannot be an expression", "write the key as it is"))
-            fields.append(
-                (key.removeprefix("$") if key.startswith("$$") else key, self._field(value, path, key, names))
-            )
+                self._report((*path, key), Fault("a key cannot be an expression", "write the key as it is"), key=True)
+            name = key.removeprefix("$") if key.startswith("$$") else key
+            fields.append((name, self.compile(value, (*path, key), names)))
         return Object(tuple(fields), condition)
-
-    def _field(self, value: Json, path: Path, key: str, names: Names) -> Node:
-        return self.compile(value, (*path, key), names)
 
     def _each(self, node: dict[str, Json], path: Path, names: Names) -> Node:
         self._only(node, WORDS, path)
@@ -108,20 +108,22 @@ class Compiler:
         shape = shape_of(each.tree, names) if isinstance(each, Expression) else None
         inner = {**names, name: shape.item() if shape else None, "loop": _LOOP}
         condition = self.compile(node["$if"], (*path, "$if"), inner) if "$if" in node else None
-        return Each(each, name, self.compile(node["$do"], (*path, "$do"), inner), condition, self._locate(path))
+        return Each(each, name, self.compile(node["$do"], (*path, "$do"), inner), condition, self._locate(path, False))
 
     def _only(self, node: dict[str, Json], words: tuple[str, ...], path: Path) -> None:
         for key in node:
             if key not in words and key not in WORDS:
-                self._report((*path, key), Fault(f"{key!r} cannot stand beside {words[0]}", "put it under $do"))
+                self._report(
+                    (*path, key), Fault(f"{key!r} cannot stand beside {words[0]}", "put it under $do"), key=True
+                )
 
     def _faulty(self, path: Path, text: str) -> Node:
         what, _, todo = text.partition(": ") if not text.startswith("{{ ") else (text, "", "")
         self._report(path, Fault(what, todo))
         return Literal(None)
 
-    def _report(self, path: Path, fault: Fault) -> None:
-        where = self._locate(path)
+    def _report(self, path: Path, fault: Fault, *, key: bool = False) -> None:
+        where = self._locate(path, key)
         self._problems.append(Problem(where.file, where.line, where.column, fault.what, fault.todo, "expression"))
 
 

@@ -70,18 +70,18 @@ class Environment:
         *,
         where: Where,
         names: Collection[str] | Names,
-        locate: Callable[[Path], Where] | None = None,
+        locate: Callable[[Path, bool], Where] | None = None,
         problems: list[Problem] | None = None,
     ) -> Value:
         """The compiled form of a YAML node.
 
         `names` are the names that its expressions may use, with their shapes where these are known. `locate` tells
-        where the parts of the node stand. Faults are added to `problems`; without that list they are raised, all
-        together, as `ConfigError`.
+        where a part of the node stands, or its key. Faults are added to `problems`; without that list they are
+        raised, all together, as `ConfigError`.
         """
         known: Names = names if isinstance(names, Mapping) else dict.fromkeys(names)
         found: list[Problem] = []
-        compiler = Compiler(self._sandbox, self._words, locate or (lambda path: where), found)
+        compiler = Compiler(self._sandbox, self._words, locate or (lambda path, key: where), found)
         root = compiler.compile(node, (), known)
         if problems is not None:
             problems.extend(found)

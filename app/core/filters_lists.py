@@ -222,7 +222,7 @@ FILTERS = (
     ),
     Filter(
         "map",
-        "map(attribute='path') or map('filter')",
+        "map(attribute='path', default=…) or map('filter', …)",
         "What is at a dotted path of each item, or each item through a filter.",
         _map,
         (

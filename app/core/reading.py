@@ -134,9 +134,13 @@ class Node:
             self.value,
             where=self.where,
             names=names,
-            locate=lambda path: self.source.where((*self.path, *path)),
+            locate=self._locate,
             problems=self.kit.problems,
         )
+
+    def _locate(self, path: Path, key: bool) -> Where:
+        inner = (*self.path, *path)
+        return self.source.where_key(inner) if key else self.source.where(inner)
 
     def optional(
         self, shapes: Names | None = None, extra: Names | None = None, hide: Collection[str] = ()

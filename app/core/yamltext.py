@@ -64,7 +64,7 @@ class _Reader:
         self.places[path] = _place(event)
         if isinstance(event, yaml.AliasEvent):
             self._report(event, f"the alias *{event.anchor} is not allowed", "copy what it stands for")
-            return None
+            return f"*{event.anchor}"
         if getattr(event, "anchor", None):
             self._report(event, f"the anchor &{event.anchor} is not allowed", "remove it: lines are copied here")
         tag = getattr(event, "tag", None)

@@ -61,10 +61,10 @@ class _Known:
 
     def resolve(self, use: ReferenceUse, names: Mapping[str, Any]) -> str:
         """The number from --ref, tables or derive; else words that say what would be asked."""
-        for name in (use.name, use.kind):
+        wanted = str(use.id.render(names, f"references.{use.name}.id"))
+        for name in (f"{use.kind}:{wanted}", use.name, use.kind):
             if name in self.given:
                 return self.given[name]
-        wanted = str(use.id.render(names, f"references.{use.name}.id"))
         file = self.site.references[use.kind, use.from_system, use.to_system]
         asks = []
         for step in file.steps:
@@ -125,7 +125,7 @@ def rehearse(
 ) -> Iterator[Rehearsed]:
     """Every request that the route would make for a change of a document, in order.
 
-    `given` are references by name or kind. Raises `DataError` when an expression fails.
+    `given` are references by name, by kind, or by "kind:number". Raises `DataError` when an expression fails.
     """
     document = _as_document(body, change, source)
     answers: list[Json] = []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from app.core.jsontext import loads
 from app.errors import DataError
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES, Json
 from app.pipeline.ports import ObjectKey
+from app.pipeline.story_ports import Row, StoryLedger, StoryRows
 
-Row = Mapping[str, Any]
 Entry = dict[str, Any]
 
 #: In one millisecond, causes come before effects.
@@ -22,57 +22,6 @@ _ACTORS = {
     "remote": "the other system",
     "transient": "nobody, it passes",
 }
-_OBJECT = ("kind", "connection", "object_id")
-
-
-class StoryRows(Protocol):
-    """What the ledger knows of some objects: rows with times as ISO text and JSON as values."""
-
-    @property
-    def objects(self) -> Sequence[ObjectKey]:
-        """The objects themselves."""
-
-    @property
-    def identifiers(self) -> Sequence[Row]:
-        """Their numbers."""
-
-    @property
-    def events(self) -> Sequence[Row]:
-        """The messages about them."""
-
-    @property
-    def documents(self) -> Sequence[Row]:
-        """The pictures of them."""
-
-    @property
-    def changes(self) -> Sequence[Row]:
-        """What was new."""
-
-    @property
-    def deliveries(self) -> Sequence[Row]:
-        """What was to be done about it."""
-
-    @property
-    def attempts(self) -> Sequence[Row]:
-        """Every try at every call."""
-
-    @property
-    def references(self) -> Sequence[Row]:
-        """The translations that were used or are waited for."""
-
-    @property
-    def audit(self) -> Sequence[Row]:
-        """What people did."""
-
-
-class StoryLedger(Protocol):
-    """The part of the ledger that knows stories."""
-
-    def find(self, number: str) -> Sequence[ObjectKey]:
-        """The objects with this number, and those linked to them."""
-
-    def story(self, objects: Sequence[ObjectKey]) -> StoryRows:
-        """Everything about these objects."""
 
 
 def tell(ledger: StoryLedger, number: str) -> Json:
@@ -81,7 +30,16 @@ def tell(ledger: StoryLedger, number: str) -> Json:
     {"number", "stories": [{"objects", "numbers", "entries": [{"at", "what", "title", …}], "open": [{"state", …}]}]}
     """
     rows = ledger.story(ledger.find(number))
-    return {"number": number, "stories": [_story(rows, group) for group in _groups(rows)]}
+    stories = [_story(rows, group) for group in _groups(rows)]
+    if not stories and number.startswith("evt_") and (event := ledger.event(number)):
+        stories = [_event_alone(event)]
+    return {"number": number, "stories": stories}
+
+
+def _event_alone(row: Row) -> Json:
+    """The story of a message of which nothing was made, or not yet."""
+    entries = [_event(row), *map(_attempt, row["attempt_rows"]), *map(_act, row["audit"])]
+    return {"objects": [], "numbers": {}, "entries": _in_order(entries), "open": list(_open_events([row]))}
 
 
 def _groups(rows: StoryRows) -> list[list[ObjectKey]]:
@@ -124,14 +82,17 @@ def _story(rows: StoryRows, group: Sequence[ObjectKey]) -> Json:
         *(_act(row) for row in rows.audit if row["target"] in acted),
         *(_end(row) for row in deliveries if row["state"] in FINAL_DELIVERY_STATES),
     ]
-    # Python's sort is stable: rows of one kind keep the order in which the ledger wrote them.
-    entries.sort(key=lambda entry: (entry["at"], _RANKS.index(entry["what"])))
     return {
         "objects": [{"kind": kind, "connection": connection, "id": object_id} for kind, connection, object_id in group],
         "numbers": _numbers(identifiers),
-        "entries": entries,
+        "entries": _in_order(entries),
         "open": [*_open_events(events), *_open_deliveries(deliveries)],
     }
+
+
+def _in_order(entries: list[Entry]) -> list[Entry]:
+    # Python's sort is stable: rows of one kind keep the order in which the ledger wrote them.
+    return sorted(entries, key=lambda entry: (entry["at"], _RANKS.index(entry["what"])))
 
 
 def _references(

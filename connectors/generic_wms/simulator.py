@@ -2,7 +2,7 @@
 
 It takes an Idempotency-Key: the same key with the same body gets the first answer again and changes nothing, with
 another body it is refused. An RMA number can be announced once. Seed: {"locked": ["<rma>"]} makes it answer 423 for
-these, {"unlocked": [...]} ends that; {"returns": [{"rmaNumber": …}]} puts returns there that somebody else announced.
+these, {"unlocked": [...]} ends that; {"refuse": [...]} and {"accept": [...]} do so with 422; {"returns": [{"rmaNumber": …}]} puts returns there that somebody else announced.
 
     python -m connectors.generic_wms.simulator --port 8702
 """
@@ -29,6 +29,7 @@ class Warehouse:
     def __init__(self) -> None:
         self.returns: dict[str, dict[str, Any]] = {}
         self.locked: set[str] = set()
+        self.refused: set[str] = set()
         self._answers: dict[str, tuple[str, Answer]] = {}
         self._validators = {
             name: Draft202012Validator(json.loads((_SCHEMAS / f"{name}.json").read_text(encoding="utf-8")))
@@ -41,6 +42,8 @@ class Warehouse:
             self._add(body)
         self.locked |= set(data.get("locked", ()))
         self.locked -= set(data.get("unlocked", ()))
+        self.refused |= set(data.get("refuse", ()))
+        self.refused -= set(data.get("accept", ()))
         return {"returns": len(self.returns)}
 
     def announce(self, body: Any) -> Answer:
@@ -51,6 +54,8 @@ class Warehouse:
         rma = body["rmaNumber"]
         if rma in self.locked:
             return Answer({"code": "LOCKED", "message": "the return is being counted"}, 423)
+        if rma in self.refused:
+            return Answer({"code": "INVALID", "message": "this warehouse takes no such return"}, 422)
         if known := self.returns.get(rma):
             told = {
                 "code": "DUPLICATE",

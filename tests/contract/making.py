@@ -95,7 +95,9 @@ def deliver(
     return made
 
 
-def claim(ledger: Ledger, token: str = "", limit: int = 100, lane: str = "wms", lease_s: float = 60) -> list[DeliveryWork]:
+def claim(
+    ledger: Ledger, token: str = "", limit: int = 100, lane: str = "wms", lease_s: float = 60
+) -> list[DeliveryWork]:
     """Claim deliveries."""
     return ledger.claim_deliveries(lane, limit, lease_s, token or new("token"))
 
@@ -118,7 +120,9 @@ def done(delivery_id: str, **more: Any) -> DeliveryFinish:
     return DeliveryFinish(delivery_id, "done", None, **more)
 
 
-def later(clock: HandClock, delivery_id: str, state: Any = "waiting", seconds: float = 60, **more: Any) -> DeliveryFinish:
+def later(
+    clock: HandClock, delivery_id: str, state: Any = "waiting", seconds: float = 60, **more: Any
+) -> DeliveryFinish:
     """Not final: to be looked at again."""
     return DeliveryFinish(delivery_id, state, clock.now() + timedelta(seconds=seconds), **more)
 

@@ -116,7 +116,8 @@ def test_deaths_count_in_a_row_only(ledger: Ledger, clock: HandClock) -> None:
         for _ in range(DEADLY - 1):
             assert claim_ids(ledger)
             clock.move(61)
-        assert claim_ids(ledger, token := new("token"))
+        token = new("token")
+        assert claim_ids(ledger, token)
         finish(ledger, token, later(clock, delivery_id, seconds=0))
     assert state_of(ledger, delivery_id) == "waiting"
 
@@ -126,7 +127,8 @@ def test_a_worker_that_hands_back_dies_no_death(ledger: Ledger, clock: HandClock
     claim(ledger)
     clock.move(61)
     for _ in range(2 * DEADLY):
-        assert claim_ids(ledger, token := new("token"))
+        token = new("token")
+        assert claim_ids(ledger, token)
         ledger.hand_back(token, [delivery_id])
     assert [work.came_from for work in claim(ledger)] == ["running"]
 

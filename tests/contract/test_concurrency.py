@@ -31,7 +31,11 @@ def _all_at_once(work: Callable[[Ledger], Any], ledgers: list[Ledger]) -> list[A
 
 
 def test_claims_never_overlap(ledgers: list[Ledger], clock: HandClock) -> None:
-    ids = [delivery_id for number in range(20) for delivery_id in deliver(ledgers[0], clock, object_id=f"R-{number}", many=5)]
+    ids = [
+        delivery_id
+        for number in range(20)
+        for delivery_id in deliver(ledgers[0], clock, object_id=f"R-{number}", many=5)
+    ]
 
     def work(ledger: Ledger) -> list[str]:
         taken: list[str] = []

@@ -44,7 +44,14 @@ def test_equal_ids_at_other_connections_and_of_other_kinds_are_other_objects(led
 
 
 def test_what_is_in_a_document_comes_back_exactly(ledger: Ledger, clock: HandClock) -> None:
-    body = {"id": "R-1", "price": Decimal("10.10"), "big": 10**25, "odd": "\x00 \ud800 ü", "none": None, "list": [1, True]}
+    body = {
+        "id": "R-1",
+        "price": Decimal("10.10"),
+        "big": 10**25,
+        "odd": "\x00 \ud800 ü",
+        "none": None,
+        "list": [1, True],
+    }
     event_id = received(ledger, clock)
     made = document(clock, event_id, body=body, raw={"payload": body}, version="v000")
     with ledger.write() as tx:

@@ -37,7 +37,9 @@ def test_a_number_is_found_as_it_is_and_else_as_people_type_it(ledger: Ledger) -
 
 def test_strong_numbers_of_one_kind_link_objects_weak_ones_do_not(ledger: Ledger) -> None:
     with ledger.write() as tx:
-        tx.add_identifiers("return", "shop", "R-1", [Identifier("RMA-1", "number", True), Identifier("T-1", "tracking")])
+        tx.add_identifiers(
+            "return", "shop", "R-1", [Identifier("RMA-1", "number", True), Identifier("T-1", "tracking")]
+        )
         tx.add_identifiers("return", "wms", "W-1", [Identifier("RMA-1", "number", True), Identifier("W-1", "x", True)])
         tx.add_identifiers("return", "erp", "E-1", [Identifier("W-1", "x", True)])
         tx.add_identifiers("return", "shop", "R-2", [Identifier("T-1", "tracking"), Identifier("RMA-1", "sku", True)])

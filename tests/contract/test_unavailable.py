@@ -16,7 +16,9 @@ from tests.contract.making import deliver, receipt, received
 from tests.support import HandClock
 
 
-def test_a_database_locked_longer_than_the_busy_timeout_is_unavailable(sqlite_ledger_url: str, clock: HandClock) -> None:
+def test_a_database_locked_longer_than_the_busy_timeout_is_unavailable(
+    sqlite_ledger_url: str, clock: HandClock
+) -> None:
     path = sqlite_ledger_url.removeprefix("sqlite:///")
     ledger = open_ledger(sqlite_ledger_url, clock=clock, busy_timeout_s=0.1)
     other = sqlite_module().connect(path, isolation_level=None)
@@ -108,7 +110,8 @@ def test_a_server_that_cuts_its_connections_is_back_with_the_next_ones(
 ) -> None:
     ledger = open_ledger(postgres_ledger_url, clock=clock)
     received(ledger, clock)
-    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}".encode()
     with psycopg.connect(postgres_ledger_url, autocommit=True) as other:
         other.execute(cut)
         # A pooled connection is looked at before it is used.

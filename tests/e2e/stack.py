@@ -120,7 +120,13 @@ class Stack:
     def _write_site(self) -> None:
         for name in ("config", "mappings"):
             shutil.copytree(ROOT / name, self.site / name)
+        self.rewrite_connections()
+        self.write("config/hub.yaml", {"hub": HUB})
+
+    def rewrite_connections(self) -> None:
+        """Write the site's connections to where the simulators listen now."""
         common = {"token": "${SIM_TOKEN}"}
+        limits = {"rate": "2000/s", "concurrency": 8, "timeout": "3s"}
         connections = {
             "returnista_eu": {
                 "connector": "returnista",
@@ -130,21 +136,20 @@ class Stack:
                     "api_key": "${SIM_TOKEN}",
                     "webhook_secrets": ["${SIM_SECRET}"],
                 },
-                "limits": {"rate": "200/s", "concurrency": 8, "timeout": "3s"},
+                "limits": limits,
             },
             "erp": {
                 "connector": "generic_erp",
                 "settings": {"base_url": self.erp.url, **common},
-                "limits": {"timeout": "3s"},
+                "limits": limits,
             },
             "wms_eu": {
                 "connector": "generic_wms",
                 "settings": {"base_url": self.wms.url, **common},
-                "limits": {"timeout": "3s"},
+                "limits": limits,
             },
         }
         self.write("config/connections.yaml", {"connections": connections})
-        self.write("config/hub.yaml", {"hub": HUB})
 
     def write(self, path: str, content: Any) -> None:
         """Write a YAML file of the site."""
@@ -241,6 +246,11 @@ class Stack:
         """Let the platform send a signed label event; the statuses it got."""
         wanted = {"event": "shipment.label_created", "id": shipment_id, "url": f"{self.url}/webhooks/returnista_eu"}
         return list(self.platform.post("/_sim/send", {**wanted, **details})["statuses"])
+
+    def effects_of(self, name: str) -> list[dict[str, Any]]:
+        """The bodies of announcements that took effect for the return `name`."""
+        found = [r["body"] for r in self.wms.requests("announce_return") if r["effect"]]
+        return [body for body in found if body["returnId"] == name]
 
     def announcements(self) -> list[dict[str, Any]]:
         """The bodies of the announcements that took effect at the warehouse, in order."""

@@ -78,7 +78,11 @@ def test_a_chunked_message_ends_with_its_last_chunk() -> None:
     ],
 )
 def test_processes_are_named_by_their_command_line(command_line: list[str], name: str) -> None:
-    assert name_of(command_line, "its parent's") == name
+    assert name_of(command_line, "python", "its parent's") == name
+
+
+def test_a_forked_process_is_named_by_the_title_that_it_gave_itself() -> None:
+    assert name_of(["python", "-m", "app.cli", "up"], "backhaul:worker", "supervisor") == "worker"
 
 
 def test_the_table_has_a_column_a_ledger_and_marks_what_misses_its_floor() -> None:

@@ -1,4 +1,4 @@
-"""Calls: the exact request, the gate before it, the breaker behind it. The ledger is real, the target's answers are set."""
+"""Calls: the exact request, the gate before it, the breaker behind it. The ledger is real, the target is not."""
 
 from __future__ import annotations
 

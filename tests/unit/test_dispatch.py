@@ -130,7 +130,7 @@ def test_a_slow_lane_does_not_keep_another_waiting(hub: Hub) -> None:
     hub.ledger.receive(receipts("slow", 30))
     hub.ledger.receive(receipts("acme_eu", 30))
     gate = threading.Event()
-    engine, work = hub.worker(do=lambda work: work.connection == "slow" and gate.wait(10))
+    engine, _ = hub.worker(do=lambda work: work.connection == "slow" and gate.wait(10))
     engine.kick("in:slow")
     engine.kick("in:acme_eu")
     assert done(hub, 30)
@@ -452,8 +452,10 @@ def test_a_process_that_holds_all_calls_lets_another_have_some(hub: Hub) -> None
     for thread in threads:
         thread.start()
     time.sleep(0.3)
-    verdict = hub.gates[1].of("acme_eu").enter(5)
+    other = hub.gates[1].of("acme_eu")
+    verdict = other.enter(5)
     stop.set()
+    other.leave(None)
     assert verdict.may == "call", verdict
     for thread in threads:
         thread.join(10)

@@ -44,7 +44,6 @@ def response(status: int, body: Any = None, text: str = "", **headers: str) -> R
         (422, "rejected", "data"),
         (425, "retry", "transient"),
         (429, "retry", "transient"),
-        (500, "retry", "remote"),
         (501, "retry", "remote"),
         (503, "retry", "remote"),
         (599, "retry", "remote"),
@@ -57,9 +56,9 @@ def test_the_table_by_status(kind: Any, status: int, result: str, fault: str | N
     assert outcome.pause == (status in (401, 403))
 
 
-@pytest.mark.parametrize("status", [502, 504])
+@pytest.mark.parametrize("status", [500, 502, 504])
 @pytest.mark.parametrize(("kind", "result"), [(PLAIN, "in_doubt"), (KEYED, "retry"), (GET, "retry")])
-def test_a_gateway_that_lost_the_answer_leaves_a_call_in_doubt(kind: Any, result: str, status: int) -> None:
+def test_an_answer_that_was_lost_on_the_way_leaves_a_call_in_doubt(kind: Any, result: str, status: int) -> None:
     outcome = classify(kind, REQUEST, response(status, None, "<html><title>502 Bad Gateway</title></html>"))
     assert (outcome.result, outcome.fault) == (result, "remote")
     assert outcome.because == f"{status}: 502 Bad Gateway"

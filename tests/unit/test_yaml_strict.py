@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from app.core.yamltext import parse_yaml
 
-
 _LOOKS_LIKE = [
     *("00123", "1_000", "12:30", "no", "on", "yes", "off", "No", "y", "2026-01-01", "1e5", "12E4", "0x10", "0o17"),
     *("0b1", "+5", ".5", "5.", "1.5e3", ".inf", "NaN", "True", "NULL", "Null", "1,000"),

@@ -36,7 +36,7 @@ from app.model import DeliveryWork, EventWork
 #: Work that has taken down so many workers in a row is set aside instead of taking down the next.
 DEADLY = 5
 #: `due_count` counts no further: nobody wants more than "a lot".
-COUNTED = 10_000
+COUNTED = 1_000
 
 _now = bindparam("now", type_=BigInteger)
 _BECAUSE = f"its worker died {DEADLY} times: something in it ends the process; look into the log, then `retry`"
@@ -49,7 +49,7 @@ def head_of_line(row: Any) -> ColumnElement[bool]:
     A later one runs while an earlier one is due only after `retry` of a dead one.
     """
     other = deliveries.alias("other")
-    return ~exists().where(
+    ahead_of_it = _any(
         other.c.order_key == row.order_key,
         # Written so that no planner takes the index by lane, in which all that is due lies, for the one by key.
         other.c.lane + "" == row.lane,
@@ -58,6 +58,13 @@ def head_of_line(row: Any) -> ColumnElement[bool]:
         other.c.seq != row.seq,
         or_(other.c.seq < row.seq, and_(other.c.state == "running", other.c.due_at > _now)),
     )
+    nobody: ColumnElement[bool] = ahead_of_it.is_(None)
+    return nobody
+
+
+def _any(*conditions: ColumnElement[bool]) -> Any:
+    """1 when there is such a row, else NULL. PostgreSQL would make an EXISTS a join with all that is due."""
+    return select(literal(1)).where(*conditions).limit(1).scalar_subquery()
 
 
 def _claimable(table: Table) -> list[ColumnElement[bool]]:
@@ -139,7 +146,7 @@ def _lanes_of(table: Table, lane: Any) -> Any:
         select(func.min(lane)).where(table.c.due_at.is_not(None), lane > first.c.lane).scalar_subquery().label("lane")
     )
     hops = first.union_all(select(following).where(first.c.lane.is_not(None)))
-    found = exists().where(lane == hops.c.lane, *_claimable(table))
+    found = _any(lane == hops.c.lane, *_claimable(table)).is_not(None)
     shut = exists().where(
         lanes.c.connection == hops.c.lane,
         or_(lanes.c.paused, lanes.c.open_until > _now, lanes.c.trial_until > _now),
@@ -234,7 +241,7 @@ class Claiming(Store):
             return sum(connection.execute(statement, wanted).rowcount for statement in _hands_back)
 
     def due_count(self, lane: str) -> int:
-        """How much is claimable now in a lane ("in:shop", "out:wms"); counted up to 10,000."""
+        """How much is claimable now in a lane ("in:shop", "out:wms"); counted up to 1,000."""
         query = _counts["in" if lane.startswith("in:") else "out"]
         with self._db.read() as connection:
             return int(connection.scalar(query, {"in_lane": bare(lane), "now": self._now()}))

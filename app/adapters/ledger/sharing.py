@@ -25,7 +25,7 @@ def _hold_lease(db: Any) -> Any:
     taking = db.insert(leases)
     mine_or_lapsed = or_(leases.c.holder == taking.excluded.holder, leases.c.until <= bindparam("now"))
     changed = {"holder": taking.excluded.holder, "until": taking.excluded.until}
-    named = {"name": bindparam("name"), "holder": bindparam("holder"), "until": bindparam("until")}
+    named: dict[str, Any] = {"name": bindparam("name"), "holder": bindparam("holder"), "until": bindparam("until")}
     upsert = taking.values(named).on_conflict_do_update(index_elements=["name"], set_=changed, where=mine_or_lapsed)
     return upsert.execution_options(preserve_rowcount=True)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from sqlalchemy import BigInteger, Connection, bindparam, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, bindparam, func, select, text
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -23,42 +24,33 @@ from app.model import Change, Document, Identifier, Json, NewDelivery
 #: (kind, connection, object id).
 ObjectKey = tuple[str, str, str]
 
-_these_objects = (
-    documents.c.kind.in_(bindparam("kinds", expanding=True)),
-    documents.c.connection.in_(bindparam("connections", expanding=True)),
-    documents.c.object_id.in_(bindparam("object_ids", expanding=True)),
-)
+_names = ("kind", "connection", "object_id")
+
+
+def _these(table: Table) -> list[ColumnElement[bool]]:
+    """Rows of some objects. Three lists are quicker than a list of triples; what else they catch is dropped later."""
+    return [table.c[name].in_(bindparam(f"{name}s", expanding=True)) for name in _names]
+
+
 _tops = (
     select(
-        documents.c.kind,
-        documents.c.connection,
-        documents.c.object_id,
+        *(documents.c[name] for name in _names),
         func.max(documents.c.seq).label("last"),
         func.max(documents.c.seq).filter(~documents.c.stale).label("head"),
     )
-    .where(*_these_objects)
-    .group_by(documents.c.kind, documents.c.connection, documents.c.object_id)
+    .where(*_these(documents))
+    .group_by(*(documents.c[name] for name in _names))
     .subquery("tops")
 )
 _heads = select(_tops.c.last, documents).join_from(
-    _tops,
-    documents,
-    (documents.c.kind == _tops.c.kind)
-    & (documents.c.connection == _tops.c.connection)
-    & (documents.c.object_id == _tops.c.object_id)
-    & (documents.c.seq == _tops.c.head),
+    _tops, documents, and_(*(documents.c[name] == _tops.c[name] for name in _names), documents.c.seq == _tops.c.head)
 )
+_facts = select(*(changes.c[name] for name in _names), changes.c.key).where(*_these(changes))
 _lock = text("SELECT pg_advisory_xact_lock(key) FROM unnest(:keys) AS key").bindparams(
     bindparam("keys", type_=ARRAY(BigInteger))
 )
 _insert_documents = plain_insert(documents)
-_insert_changes = once(
-    lambda db: (
-        db.insert(changes)
-        .on_conflict_do_nothing(index_elements=["kind", "connection", "object_id", "key"])
-        .returning(changes.c.key, changes.c.id)
-    )
-)
+_insert_changes = plain_insert(changes)
 _insert_deliveries = once(
     lambda db: db.insert(deliveries).on_conflict_do_nothing(index_elements=["change_id", "route", "part"])
 )
@@ -76,62 +68,73 @@ def _add_to_counters(db: Database) -> object:
 _add_counters = once(_add_to_counters)
 
 
+@dataclass(slots=True)
+class _Known:
+    """What the ledger knows of an object that this transaction holds."""
+
+    last: int = 0  # the number of its last document, stale or not
+    head: Document | None = None
+    facts: set[str] = field(default_factory=set)  # the keys of its changes
+
+
 class Writing:
     """The part of a transaction that keeps documents and what follows from them.
 
-    Deliveries, identifiers and counters are gathered and written together at the end.
+    What is added is gathered and written at the end, a few statements for hundreds of events: while a transaction is
+    open, nobody else can write to SQLite.
     """
 
     def __init__(self, db: Database, connection: Connection, now: int) -> None:
         self._db = db
         self._connection = connection
         self._now = now
-        self._last: dict[ObjectKey, int] = {}
+        self._locked: set[ObjectKey] = set()
+        self._objects: dict[ObjectKey, _Known] = {}
         self._numbered: Counter[str] = Counter()
+        self._documents: list[dict[str, object]] = []
+        self._changes: list[dict[str, object]] = []
         self._deliveries: list[dict[str, object]] = []
         self._identifiers: dict[tuple[str, ...], dict[str, object]] = {}
         self._counts: dict[tuple[str, str, str], float] = {}
 
     def lock_objects(self, keys: Iterable[ObjectKey]) -> None:
         """Hold other transactions off these objects until this one ends. SQLite has one writer at a time anyway."""
-        if self._db.dialect == "postgresql" and (wanted := sorted({_lock_key(key) for key in keys})):
-            self._connection.execute(_lock, {"keys": wanted})
+        wanted = set(keys) - self._locked
+        self._locked |= wanted
+        if wanted and self._db.dialect == "postgresql":
+            # In one order in all transactions, so that they never wait for each other in a ring.
+            self._connection.execute(_lock, {"keys": sorted({_lock_key(key) for key in wanted})})
 
     def heads(self, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Document]:
-        """The newest document that is not stale, of each object that has one."""
-        wanted = {(kind, connection, bounded(object_id)): (kind, connection, object_id)
-                  for kind, connection, object_id in keys}  # fmt: skip
-        if not wanted:
-            return {}
-        self._last.update(dict.fromkeys(wanted, 0))
-        found: dict[ObjectKey, Document] = {}
-        for row in self._connection.execute(_heads, _columns_of(wanted)).all():
-            key = (row.kind, row.connection, row.object_id)
-            if key in wanted:
-                self._last[key] = row.last
-                found[wanted[key]] = to_document(row)
-        return found
+        """The newest document that is not stale, of each object that has one. Locks the objects."""
+        keys = list(keys)
+        self._open(keys)
+        found = {key: self._objects[_bounded(key)].head for key in keys}
+        return {key: head for key, head in found.items() if head is not None}
 
     def add_documents(self, documents: Sequence[Document]) -> None:
         """Keep these documents. Each gets the number that follows the object's last one, stale ones included."""
-        rows = []
+        self._open([_key(document) for document in documents])
         for document in documents:
-            key = (document.kind, document.connection, bounded(document.object_id))
-            if key not in self._last:
-                self.heads([key])
-            self._last[key] += 1
-            rows.append(from_document(document, self._last[key], self._now))
-        if rows:
-            self._connection.execute(_insert_documents, rows)
+            known = self._objects[_bounded(_key(document))]
+            known.last += 1
+            self._documents.append(from_document(document, known.last, self._now))
+            if not document.stale:
+                known.head = replace(document, seq=known.last)
 
     def add_changes(self, document: Document, changes: Sequence[Change]) -> dict[str, str]:
         """Keep the changes that are new; their ids by key. One whose key the object has had before is left out."""
-        if not changes:
-            return {}
-        rows = [self._change(document, change) for change in changes]
-        written = self._connection.execute(_insert_changes(self._db), rows).all()
-        new = {row.key: row.id for row in written}
-        return {change.key: new[bounded(change.key)] for change in changes if bounded(change.key) in new}
+        self._open([_key(document)])
+        known = self._objects[_bounded(_key(document))].facts
+        new: dict[str, str] = {}
+        for change in changes:
+            if bounded(change.key) in known:
+                continue
+            known.add(bounded(change.key))
+            row = self._change(document, change)
+            self._changes.append(row)
+            new[change.key] = str(row["id"])
+        return new
 
     def add_deliveries(self, document: Document, change_id: str, deliveries: Sequence[NewDelivery]) -> None:
         """Keep these deliveries, due now. One of the same change, route and part is left out."""
@@ -186,7 +189,11 @@ class Writing:
         self._connection.execute(_insert_audit, [{**row, "before": dump_text(before), "after": dump_text(after)}])
 
     def flush(self) -> None:
-        """Write what was gathered. Sorted, so that two transactions never wait for each other in a ring."""
+        """Write what was gathered. Sorted where two transactions may write the same rows: none waits in a ring."""
+        if self._documents:
+            self._connection.execute(_insert_documents, self._documents)
+        if self._changes:
+            self._connection.execute(_insert_changes, self._changes)
         if self._deliveries:
             self._connection.execute(_insert_deliveries(self._db), self._deliveries)
         if self._identifiers:
@@ -197,7 +204,22 @@ class Writing:
             names = ("name", "labels", "shard")
             counted = [{**dict(zip(names, key, strict=True)), "value": amount} for key, amount in amounts]
             self._connection.execute(_add_counters(self._db), counted)
-        self._deliveries, self._identifiers, self._counts = [], {}, {}
+
+    def _open(self, keys: Sequence[ObjectKey]) -> None:
+        """Lock these objects and learn what is known of them, unless that was done before."""
+        fresh = {_bounded(key) for key in keys} - self._objects.keys()
+        if not fresh:
+            return
+        self.lock_objects(fresh)
+        self._objects.update((key, _Known()) for key in fresh)
+        columns = zip(*fresh, strict=True)
+        wanted = {f"{name}s": sorted(set(column)) for name, column in zip(_names, columns, strict=True)}
+        for row in self._connection.execute(_heads, wanted).all():
+            if (key := (row.kind, row.connection, row.object_id)) in fresh:
+                self._objects[key].last, self._objects[key].head = row.last, to_document(row)
+        for row in self._connection.execute(_facts, wanted):
+            if (key := (row.kind, row.connection, row.object_id)) in fresh:
+                self._objects[key].facts.add(row.key)
 
     def _change(self, document: Document, change: Change) -> dict[str, object]:
         self._numbered[document.document_id] += 1
@@ -216,11 +238,14 @@ class Writing:
         }
 
 
-def _columns_of(keys: Iterable[ObjectKey]) -> dict[str, list[str]]:
-    kinds, connections, object_ids = (sorted(set(column)) for column in zip(*keys, strict=True))
-    return {"kinds": kinds, "connections": connections, "object_ids": object_ids}
+def _key(document: Document) -> ObjectKey:
+    return document.kind, document.connection, document.object_id
+
+
+def _bounded(key: ObjectKey) -> ObjectKey:
+    return key[0], key[1], bounded(key[2])
 
 
 def _lock_key(key: ObjectKey) -> int:
-    digest = hashlib.blake2b("\0".join(key).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = hashlib.blake2b("\0".join(_bounded(key)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -1,0 +1,262 @@
+"""The commands on a small site with a real ledger; nothing runs beside them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from app.adapters.ledger import Ledger, migrate, open_ledger
+from app.adapters.system import SystemClock
+from app.cli import _COMMANDS, main
+from app.model import DeliveryFinish
+from tests.contract.making import claim, deliver, finish, key, later, received
+from tests.support import HandClock
+from tests.unit.site_kit import ENV, FILES, write
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:], logging.root.level = handlers, level
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return write(tmp_path / "site")
+
+
+@pytest.fixture
+def run(site: Path) -> Run:
+    """Runs `backhaul --site … ARGUMENTS` and checks its exit status."""
+
+    def call(*arguments: str, status: int = 0, env: dict[str, str] | None = None) -> Result:
+        clean = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "BACKHAUL_SITE", "BACKHAUL_VAR", "PORT"))
+        runner = CliRunner(env={**clean, **ENV, **(env or {})})
+        result = runner.invoke(main, ["--site", str(site), *arguments])
+        assert result.exit_code == status, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return call
+
+
+@pytest.fixture
+def ledger(site: Path) -> Iterator[Ledger]:
+    """The ledger that the commands use, with the machine's clock."""
+    url = f"sqlite:///{site}/var/backhaul.db"
+    migrate(url)
+    opened = open_ledger(url, clock=SystemClock())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def dead(ledger: Ledger, clock: HandClock) -> str:
+    [delivery_id] = deliver(ledger, clock)
+    claim(ledger, "a")
+    finish(ledger, "a", DeliveryFinish(delivery_id, "dead", None, "no such sku", "data"))
+    return delivery_id
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_every_command_says_what_it_does(run: Run, name: str) -> None:
+    assert "Usage:" in run(name, "--help").output
+
+
+def test_check_is_quiet_about_a_good_site(run: Run) -> None:
+    assert "no problems" in run("check").output
+
+
+def test_check_shows_every_problem_with_its_place_and_ends_with_2(run: Run, site: Path) -> None:
+    text = FILES["config/routes.yaml"].replace("wms.announce", "wms.announced").replace("source: shop", "source: shpo")
+    (site / "config/routes.yaml").write_text(text)
+    lines = run("check", status=2).output.splitlines()
+    assert len([line for line in lines if line.startswith("config/routes.yaml:")]) == 2
+    found = json.loads(run("check", "--json", status=2).stdout)
+    assert {problem["file"] for problem in found} == {"config/routes.yaml"}
+
+
+def test_a_secret_that_is_not_set_is_a_problem(run: Run) -> None:
+    assert "WMS_TOKEN" in run("check", status=2, env={"WMS_TOKEN": None}).output  # type: ignore[dict-item]
+
+
+def test_env_names_a_file_of_values(run: Run, site: Path, tmp_path: Path) -> None:
+    file = tmp_path / "values.env"
+    file.write_text("WMS_TOKEN=from-the-file\n")
+    runner = CliRunner(env={**ENV, "WMS_TOKEN": None})
+    assert runner.invoke(main, ["--site", str(site), "--env", str(file), "check"]).exit_code == 0
+
+
+def test_up_refuses_to_start_while_there_is_a_problem(run: Run, site: Path) -> None:
+    (site / "config/routes.yaml").write_text("routes: 7\n")
+    assert "config/routes.yaml:1" in run("up", status=2).output
+    assert not (site / "var").exists()
+
+
+@pytest.mark.parametrize("name", ["web", "worker", "clock"])
+def test_a_process_without_redis_says_what_to_do(run: Run, name: str) -> None:
+    assert "no REDIS_URL is set" in run(name, status=2).output
+
+
+def test_a_ledger_that_is_not_there_yet_is_no_traceback(run: Run) -> None:
+    assert "run `backhaul migrate`" in run("trace", "R-1", status=2).output
+    assert "made" in run("migrate").output
+    assert "up to date" in run("migrate").output
+    assert "nothing has the number R-1" in run("trace", "R-1", status=1).output
+
+
+def test_trace_tells_the_story_and_hides_persons(run: Run, dead: str) -> None:
+    text = run("trace", "R-1").output
+    assert "return.labelled from shop" in text and f"backhaul retry {dead}" in text
+    told = json.loads(run("trace", dead, "--json").stdout)
+    assert told["stories"][0]["objects"] == [{"kind": "return", "connection": "shop", "id": "R-1"}]
+
+
+def test_dead_work_is_listed_and_retried_once(run: Run, dead: str) -> None:
+    assert dead in run("dead").output
+    assert json.loads(run("dead", "--json").stdout)[0]["id"] == dead
+    assert f"{dead} is due now" in run("retry", dead).output
+    assert "not retried" in run("retry", dead, status=1).output
+    assert "nothing is dead" in run("dead").output
+    assert json.loads(run("deliveries", "--json", "--state", "ready").stdout)[0]["id"] == dead
+
+
+def test_parked_work_is_released_by_telling_the_number(run: Run, ledger: Ledger, clock: HandClock) -> None:
+    [delivery_id] = deliver(ledger, clock)
+    claim(ledger, "a")
+    finish(ledger, "a", later(clock, delivery_id, "parked", because="not known yet", waits_for=str(key())))
+    assert delivery_id in run("parked").output
+    said = run("refs", "set", "order", "shop", "erp", "#1001", "0000012E4").output
+    assert "order #1001 (shop to erp) is 0000012E4; 1 released" in said
+    assert "nothing is parked" in run("parked").output
+    [row] = json.loads(run("refs", "show", "1001", "--json").stdout)
+    assert (row["to_id"], row["origin"], row["state"]) == ("0000012E4", "manual", "known")
+
+
+def test_a_reference_that_no_file_knows_is_refused(run: Run, ledger: Ledger) -> None:
+    assert "known: order shop erp" in run("refs", "set", "odrer", "shop", "erp", "1", "2", status=2).output
+
+
+def test_numbers_are_imported_as_they_stand(run: Run, ledger: Ledger, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text('\ufefffrom,to\n#1,0001\n1e5,"1_000"\n')
+    options = ["--kind", "order", "--from", "shop", "--to", "erp"]
+    assert "2 taken over; 0 released" in run("refs", "import", str(file), *options).output
+    found = {row["id"]: row["to_id"] for row in json.loads(run("refs", "show", "--json").stdout)}
+    assert found == {"#1": "0001", "1e5": "1_000"}
+    file.write_text("shop,erp\n1,2\n")
+    assert "has no columns `from` and `to`" in run("refs", "import", str(file), *options, status=1).output
+
+
+def test_what_is_in_doubt_is_settled_by_a_person(run: Run, ledger: Ledger, clock: HandClock) -> None:
+    [delivery_id] = deliver(ledger, clock)
+    assert "not in doubt" in run("resolve", delivery_id, "delivered", status=1).output
+    claim(ledger, "a")
+    finish(ledger, "a", later(clock, delivery_id, "in_doubt"))
+    assert "settled: delivered" in run("resolve", delivery_id, "delivered").output
+    assert "no delivery dlv_x" in run("resolve", "dlv_x", "dead", status=1).output
+
+
+def test_a_connection_is_paused_and_resumed(run: Run, ledger: Ledger) -> None:
+    run("pause", "wms", "--because", "stocktaking")
+    assert ledger.lane_state("wms").because == "stocktaking"
+    run("resume", "wms")
+    assert not ledger.lane_state("wms").paused
+    assert "there are shop, wms" in run("pause", "wsm", status=2).output
+
+
+def test_events_are_listed(run: Run, ledger: Ledger, clock: HandClock) -> None:
+    event_id = received(ledger, clock, state="unknown", because="event type 'x' is not known")
+    assert event_id in run("events").output
+    assert [row["id"] for row in json.loads(run("events", "--state", "unknown", "--json").stdout)] == [event_id]
+    assert "no events" in run("events", "--state", "dead").output
+    assert "nothing was turned away" in run("events", "--state", "rejected").output
+
+
+def _document(site: Path, **more: Any) -> str:
+    line = {"key": "l-1", "sku": "00123", "quantity": {"announced": 3}, "reasons": [{"code": "broken"}]}
+    orders = [{"number": "#9"}]
+    parcels = [{"id": "p-1", "state": "labelled", "tracking_number": "T-1"}]
+    document = {
+        "id": "R-1",
+        "source": "shop",
+        "market": "EU",
+        "orders": orders,
+        "parcels": parcels,
+        "lines": [line],
+        **more,
+    }
+    (site / "document.json").write_text(json.dumps(document))
+    return "document.json"
+
+
+def test_try_prints_the_exact_request_and_sends_nothing(run: Run, site: Path) -> None:
+    text = run("try", "announce", "--fixture", _document(site), "--ref", "order=0000012E4").output
+    assert "POST https://wms.example/api/returns" in text
+    assert '"order": "0000012E4"' in text and '"quantity": 3' in text
+    assert "tok-2" not in text
+
+
+def test_try_says_what_would_be_asked_and_uses_tables(run: Run, site: Path) -> None:
+    text = run("try", "announce", "--fixture", _document(site)).output
+    assert '"order": "0000000009"' in text
+    text = run("try", "announce", "--fixture", "document.json", "--set", "orders[0].number=#1").output
+    assert '"order": "0001"' in text
+
+
+def test_try_says_why_a_route_wants_nothing(run: Run, site: Path) -> None:
+    text = run("try", "announce", "--fixture", _document(site, market="US"), status=1).output
+    assert "the route wants no change of this document" in text
+    assert "there are announce" in run("try", "anounce", "--fixture", "document.json", status=2).output
+
+
+def test_try_shows_a_body_that_would_be_refused(run: Run, site: Path) -> None:
+    fixture = _document(site)
+    text = run("try", "announce", "--fixture", fixture, "--set", "lines[0].sku:=7", status=1).output
+    assert "fault: " in text and "sku" in text
+
+
+def test_test_runs_the_cases_and_fails_with_their_places(run: Run) -> None:
+    text = run("test", "return.to_acme_wms", status=1).output
+    assert "mappings/return.to_acme_wms.yaml:" in text and "1 failed" in text
+
+
+def test_a_new_connector_passes_check_and_test(run: Run, site: Path) -> None:
+    (site / "mappings/return.to_acme_wms.yaml").write_text(FILES["mappings/return.to_acme_wms.yaml"].split("tests:")[0])
+    assert "connectors/robin_wms/connector.yaml" in run("new", "connector", "robin_wms").output
+    assert "no problems" in run("check").output
+    assert "6 passed" in run("test", "robin_wms").output
+    assert "is there already" in run("new", "connector", "robin_wms", status=1).output
+    assert "small letters" in run("new", "connector", "Robin-WMS", status=2).output
+
+
+def test_send_without_a_hub_says_so(run: Run, site: Path) -> None:
+    (site / "event.json").write_text('{"id": "1", "topic": "label.printed"}')
+    assert (
+        "no answer from http://127.0.0.1:9"
+        in run("send", "shop", "event.json", "--url", "http://127.0.0.1:9", status=1).output
+    )
+    assert "receives nothing" in run("send", "wms", "event.json", status=2).output
+
+
+def test_doctor_names_what_is_wrong_and_ends_with_1(run: Run) -> None:
+    text = run("doctor", status=1).output
+    assert "there is no ledger yet" in text and "ok    files" in text
+    levels = {one["about"]: one["level"] for one in json.loads(run("doctor", "--json", status=1).stdout)}
+    assert levels["files"] == "ok" and levels["ledger"] == "fail" and levels["redis"] == "ok"
+
+
+def test_a_fault_of_the_hub_is_one_line(run: Run, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.adapters.ledger.Ledger.events", lambda *_: 1 / 0)
+    assert "a fault of the hub itself: ZeroDivisionError" in run("events", status=1).output
