@@ -14,7 +14,7 @@ import redis
 
 from app.adapters.ledger import Ledger, migrate, open_ledger
 from tests.postgres import Cluster, find_binaries, required
-from tests.support import HandClock
+from tests.support import HandClock, empty_sqlite
 
 
 @pytest.fixture
@@ -76,12 +76,31 @@ def ledger_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(f"{request.param}_ledger_url"))
 
 
-@pytest.fixture
-def ledger(ledger_url: str, clock: HandClock) -> Iterator[Ledger]:
-    """An empty ledger, once on each database, whose clock the test moves."""
-    opened = open_ledger(ledger_url, clock=clock)
+@pytest.fixture(scope="session")
+def open_ledgers() -> Iterator[dict[str, Ledger]]:
+    """Ledgers that stay open from test to test: SQLAlchemy compiles the statements of each anew, which takes longer
+    than most tests."""
+    opened: dict[str, Ledger] = {}
     yield opened
-    opened.close()
+    for one in opened.values():
+        one.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def ledger(request: pytest.FixtureRequest, clock: HandClock, open_ledgers: dict[str, Ledger]) -> Ledger:
+    """An empty ledger, once on each database, whose clock the test moves."""
+    if request.param == "sqlite":
+        path: Path = request.getfixturevalue("migrated_sqlite").with_name("shared.db")
+        if not path.exists():
+            shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        empty_sqlite(path)
+        url = f"sqlite:///{path}"
+    else:
+        url = request.getfixturevalue("postgres_ledger_url")
+    if url not in open_ledgers:
+        open_ledgers[url] = open_ledger(url, clock=clock)
+    open_ledgers[url]._clock = clock
+    return open_ledgers[url]
 
 
 @pytest.fixture(scope="session")

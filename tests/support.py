@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from app.adapters.ledger.engine import sqlite_module
 
 
 class HandClock:
@@ -20,3 +23,15 @@ class HandClock:
     def move(self, seconds: float) -> None:
         """Let time pass, or run backwards."""
         self._now += timedelta(seconds=seconds)
+
+
+def empty_sqlite(path: Path) -> None:
+    """Delete all rows of a ledger's file."""
+    # The ledger's own SQLite library: a second one in one process would let go of the first one's locks.
+    connection = sqlite_module().connect(str(path), isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        if table != "alembic_version":
+            connection.execute(f"DELETE FROM {table}")
+    connection.execute("COMMIT")
+    connection.close()

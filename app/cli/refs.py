@@ -36,19 +36,20 @@ def show(cli: Cli, number: str | None, limit: int, as_json: bool) -> None:
 
 @refs_command.command("set")
 @click.argument("kind")
-@click.argument("from_system", metavar="FROM")
-@click.argument("to_system", metavar="TO")
-@click.argument("number", metavar="NUMBER")
+@click.argument("number")
 @click.argument("to_number", metavar="IS")
+@click.option("--from", "from_system", help="The system that NUMBER is of; may be left out where only one is known.")
+@click.option("--to", "to_system", help="The system that IS is of; may be left out where only one is known.")
 @click.option("--scope", default="", help="The scope of the reference file, where it has one.")
 @pass_cli
-def set_(cli: Cli, kind: str, from_system: str, to_system: str, number: str, to_number: str, scope: str) -> None:
-    """Say that NUMBER of KIND in system FROM is IS in system TO; what waits for it goes on.
+def set_(
+    cli: Cli, kind: str, number: str, to_number: str, from_system: str | None, to_system: str | None, scope: str
+) -> None:
+    """Say that NUMBER of KIND in one system IS that in another; what waits for it goes on.
 
-    For example: backhaul refs set order shop erp '#1004800' 0000012E4
+    For example: backhaul refs set order '#1004800' 0000012E4 --from shop --to erp
     """
-    _known(cli, kind, from_system, to_system)
-    key = ReferenceKey(kind, from_system, to_system, number, scope)
+    key = ReferenceKey(*_known(cli, kind, from_system, to_system), number, scope)
     released = _put(cli, [Reference(key, to_number, "manual", datetime.now(UTC), {"by": who()})])
     click.echo(f"{key} is {to_number}; {released} released")
 
@@ -56,17 +57,17 @@ def set_(cli: Cli, kind: str, from_system: str, to_system: str, number: str, to_
 @refs_command.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--kind", required=True)
-@click.option("--from", "from_system", required=True)
-@click.option("--to", "to_system", required=True)
+@click.option("--from", "from_system", help="The system of the column `from`; may be left out where only one is known.")
+@click.option("--to", "to_system", help="The system of the column `to`; may be left out where only one is known.")
 @click.option("--scope", default="", help="The scope of the reference file, where it has one.")
 @pass_cli
-def import_(cli: Cli, file: Path, kind: str, from_system: str, to_system: str, scope: str) -> None:
+def import_(cli: Cli, file: Path, kind: str, from_system: str | None, to_system: str | None, scope: str) -> None:
     """Take over translations from a CSV FILE with the columns `from` and `to`. Numbers are taken as they stand."""
-    _known(cli, kind, from_system, to_system)
+    names = _known(cli, kind, from_system, to_system)
     now, count, released = datetime.now(UTC), 0, 0
     batch: list[Reference] = []
     for line, number, to_number in _read(file):
-        key = ReferenceKey(kind, from_system, to_system, number, scope)
+        key = ReferenceKey(*names, number, scope)
         evidence = {"file": f"{file.name}:{line}", "by": who()}
         batch.append(Reference(key, to_number, "import", now, evidence))
         count += 1
@@ -105,10 +106,14 @@ def _read(file: Path) -> Iterator[tuple[int, str, str]]:
             yield reader.line_num, number, to_number
 
 
-def _known(cli: Cli, kind: str, from_system: str, to_system: str) -> None:
+def _known(cli: Cli, kind: str, from_system: str | None, to_system: str | None) -> tuple[str, str, str]:
+    """The one reference file that is meant, as (kind, from, to)."""
     references = cli.site(allow_missing_env=True).references
-    if (kind, from_system, to_system) not in references:
-        known = "; ".join(" ".join(key) for key in sorted(references)) or "none"
-        raise click.BadParameter(
-            f"no reference file translates {kind} from {from_system} to {to_system}; known: {known}"
-        )
+    fitting = [
+        key for key in references if key[0] == kind and from_system in (None, key[1]) and to_system in (None, key[2])
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    known = "; ".join(f"{kind} --from {source} --to {to}" for kind, source, to in sorted(references)) or "none"
+    what = "several reference files fit, say which" if fitting else "no reference file translates that"
+    raise click.BadParameter(f"{what}; known: {known}")

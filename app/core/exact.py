@@ -10,6 +10,7 @@ from app.core.times import iso
 
 #: Digits that a number may have; ids longer than that are text anyway, and 9 ** 9 ** 9 must not be tried.
 MAX_DIGITS = 1000
+_SMALL = 10**15
 
 
 class Refused(Exception):
@@ -57,6 +58,8 @@ def is_number(value: Any) -> bool:
 
 def decimal_of(value: Any) -> Decimal:
     """The exact decimal in a number or in plain decimal text such as "-12.50". Raises `Refused` for all else."""
+    if isinstance(value, int) and not isinstance(value, bool) and -_SMALL < value < _SMALL:
+        return Decimal(value)
     if is_number(value):
         return _sane(Decimal(value))
     if isinstance(value, str):

@@ -70,8 +70,10 @@ class Expression:
             if kind is int or kind is bool or found is None or kind is Decimal or kind is Omit:
                 scope.budget.spend(1)
                 return found
-            if self.is_lookup and (kind is dict or kind is list) and scope.budget.spend_on(found):
-                return found
+            if kind is dict or kind is list:
+                spend = scope.budget.spend_on if self.is_lookup else scope.budget.spend_on_new
+                if spend(found):
+                    return found
             plain = _plain(found, 0)
             scope.budget.spend_on_new(plain)
             return plain

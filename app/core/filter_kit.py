@@ -18,6 +18,9 @@ MAX_ITEMS = 100_000
 NOT_GIVEN: Any = object()
 
 
+_SCALARS = frozenset({bool, int, dict, type(None)})
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """An expression with what it gives; the tests run it, the reference prints it. `fails` is part of its error."""
@@ -48,15 +51,20 @@ def guarded(spec: Filter) -> Callable[..., Any]:
     def call(scope: Scope, value: Any, *args: Any, **kwargs: Any) -> Any:
         scope.budget.spend(1)
         if not spec.takes_missing:
-            for given in (value, *args, *kwargs.values()):
+            refuse_missing(value)
+            for given in args:
+                refuse_missing(given)
+            for given in kwargs.values():
                 refuse_missing(given)
         try:
             result = spec.call(scope, value, *args, **kwargs) if spec.with_scope else spec.call(value, *args, **kwargs)
         except TypeError as error:
             raise Refused(f"{spec.name}: {_readable(error)}", f"it is written {spec.usage}") from None
-        if isinstance(result, Iterator):
+        kind = type(result)
+        if kind is str or kind is list:
+            scope.budget.spend(len(result))
+        elif kind not in _SCALARS and isinstance(result, Iterator):
             result = bounded(result)
-        if isinstance(result, (str, list)):
             scope.budget.spend(len(result))
         return result
 

@@ -78,9 +78,12 @@ class Budget:
             self.spend(size)
         return plain
 
-    def spend_on_new(self, value: Any) -> None:
-        """Count an object or list that was made just now."""
-        self.spend(measure(value)[0])
+    def spend_on_new(self, value: Any) -> bool:
+        """`spend_on` for an object or list that was made just now, and may be gone before the next one is made."""
+        size, plain = measure(value)
+        if plain:
+            self.spend(size)
+        return plain
 
 
 def measure(value: Any) -> tuple[int, bool]:
@@ -93,7 +96,11 @@ def measure(value: Any) -> tuple[int, bool]:
         if kind is str:
             total += len(item)
         elif kind is dict:
-            total += sum(map(len, item))
+            for key in item:
+                if type(key) is str:
+                    total += len(key)
+                else:
+                    plain = False
             waiting.extend(item.values())
         elif kind is list:
             waiting.extend(item)

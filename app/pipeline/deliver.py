@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -71,7 +72,8 @@ class Deliverer:
     def failed(self, work: DeliveryWork, error: Exception) -> DeliveryFinish:
         """What to write when delivering met a fault of our own: tried again later, shown until then."""
         because = f"the hub itself failed: {type(error).__name__}; see the log of {work.delivery_id}"
-        return self._finisher.again(work, because, None, None)
+        # Nobody knows whether it was before or after the request left.
+        return replace(self._finisher.again(work, because, None, None), sent=True)
 
     def commit(self, token: str, finishes: Sequence[DeliveryFinish]) -> list[str]:
         """Write finished tries with what they learned; the lanes that got work."""
@@ -85,6 +87,7 @@ class Deliverer:
                     count_attempt(tally, attempt)
                 if finish.delivery_id not in held:
                     tally.add(counting.FENCED, connection=finish.lane)
+                    log.warning("delivery.fenced", delivery_id=finish.delivery_id, because="its lease was lost")
                 elif finish.due_at is None:
                     tally.add(counting.DELIVERIES, connection=finish.lane, state=finish.state)
                 lanes.add(finish.lane)

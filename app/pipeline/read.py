@@ -87,6 +87,7 @@ class Reader:
             for result in results:
                 if result.finish.event_id not in held:
                     tally.add(counting.FENCED, connection=result.connection)
+                    log.warning("event.fenced", event_id=result.finish.event_id, because="its lease was lost")
                     continue
                 tally.add(counting.EVENTS, connection=result.connection, state=result.finish.state)
                 for attempt in result.finish.attempts:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.core.jsontext import loads
 from app.errors import DataError
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES, Json
 from app.pipeline.ports import ObjectKey
-from app.pipeline.story_ports import Row, StoryLedger, StoryRows
+from app.pipeline.story_ports import Row, StoryRows
+from app.pipeline.story_ports import StoryLedger as StoryLedger
 
 Entry = dict[str, Any]
 

@@ -48,11 +48,11 @@ def busy(ledger_url: str, clock: HandClock) -> Iterator[Ledger]:
     """A ledger with far more that is finished than is due."""
     ledger = open_ledger(ledger_url, clock=clock)
     for number in range(3):
-        deliver(ledger, clock, object_id=f"R-{number}", many=300, order_key="")
-        works = claim(ledger, token := new("token"), limit=300)
+        deliver(ledger, clock, object_id=f"R-{number}", many=100, order_key="")
+        works = claim(ledger, token := new("token"), limit=100)
         finish(ledger, token, *(done(work.delivery_id, operation="announce_return") for work in works))
     deliver(ledger, clock, object_id="R-9", many=2)
-    for number in range(100):
+    for number in range(60):
         deliver(ledger, clock, object_id=f"Q-{number}")
     ledger.receive([receipt(clock, connection="wms") for _ in range(100)])
     received(ledger, clock)

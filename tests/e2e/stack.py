@@ -136,17 +136,17 @@ class Stack:
                     "api_key": "${SIM_TOKEN}",
                     "webhook_secrets": ["${SIM_SECRET}"],
                 },
-                "limits": limits,
+                "limits": dict(limits),
             },
             "erp": {
                 "connector": "generic_erp",
                 "settings": {"base_url": self.erp.url, **common},
-                "limits": limits,
+                "limits": dict(limits),
             },
             "wms_eu": {
                 "connector": "generic_wms",
                 "settings": {"base_url": self.wms.url, **common},
-                "limits": limits,
+                "limits": dict(limits),
             },
         }
         self.write("config/connections.yaml", {"connections": connections})
@@ -189,8 +189,14 @@ class Stack:
         self.wait_ready()
 
     def wait_ready(self) -> None:
-        """Wait until /readyz says so."""
-        wait_for("the hub is ready", lambda: self.get_status("/readyz") == 200, 30)
+        """Wait until /readyz says so; a process that has ended is told at once."""
+
+        def ready() -> bool:
+            ended = [name for name, process in self.processes.items() if process.poll() is not None]
+            assert not ended, f"ended: {ended}"
+            return self.get_status("/readyz") == 200
+
+        wait_for("the hub is ready", ready, 30)
 
     def logs(self) -> str:
         """The ends of all logs, for a failed test."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
+
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -31,13 +31,15 @@ def knowing_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A hub whose ERP knows every order, under "E" and the shop's number."""
     stack = Stack(tmp_path_factory.mktemp("ids"))
     stack.erp.process.kill()
-    Path(stack.erp.port_file).unlink()
+    stack.erp.port_file.unlink()
     stack.erp = Simulator("generic_erp", stack.folder, "--derive", "E")
-    (stack.site / "mappings/tables/orders_before_migration.csv").unlink(missing_ok=True)
     stack.rewrite_connections()
     try:
         stack.up()
         yield stack
+    except BaseException:
+        print(stack.logs())
+        raise
     finally:
         stack.stop()
 

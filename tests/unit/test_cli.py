@@ -137,7 +137,7 @@ def test_parked_work_is_released_by_telling_the_number(run: Run, ledger: Ledger,
     claim(ledger, "a")
     finish(ledger, "a", later(clock, delivery_id, "parked", because="not known yet", waits_for=str(key())))
     assert delivery_id in run("parked").output
-    said = run("refs", "set", "order", "shop", "erp", "#1001", "0000012E4").output
+    said = run("refs", "set", "order", "#1001", "0000012E4", "--from", "shop", "--to", "erp").output
     assert "order #1001 (shop to erp) is 0000012E4; 1 released" in said
     assert "nothing is parked" in run("parked").output
     [row] = json.loads(run("refs", "show", "1001", "--json").stdout)
@@ -145,7 +145,10 @@ def test_parked_work_is_released_by_telling_the_number(run: Run, ledger: Ledger,
 
 
 def test_a_reference_that_no_file_knows_is_refused(run: Run, ledger: Ledger) -> None:
-    assert "known: order shop erp" in run("refs", "set", "odrer", "shop", "erp", "1", "2", status=2).output
+    known = "known: order --from shop --to erp"
+    assert known in run("refs", "set", "odrer", "1", "2", status=2).output
+    assert known in run("refs", "set", "order", "1", "2", "--from", "spoh", status=2).output
+    assert "is 2" in run("refs", "set", "order", "1", "2").output
 
 
 def test_numbers_are_imported_as_they_stand(run: Run, ledger: Ledger, tmp_path: Path) -> None:
