@@ -41,7 +41,7 @@ class Cluster:
     """A running server; as a context manager it stops and is removed."""
 
     def __init__(self, binaries: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="bh-pg-", dir="/tmp"))
+        self._folder = Path(tempfile.mkdtemp(prefix="bh-pg-"))
         self._numbers = count(1)
         self._shared: set[str] = set()
         self._who: dict[str, Any] = {}

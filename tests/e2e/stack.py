@@ -24,7 +24,7 @@ TOKEN, SECRET, API_TOKEN = "sim-token", "sim-webhook-secret", "e2e-api-token"
 HUB = {
     "lease": "10s",
     "retry": {"first": "300ms", "factor": 2, "longest": "2s", "give_up_after": "24h"},
-    "parked": {"recheck": "20s", "longest": "60s", "alarm": "1h"},
+    "parked": {"recheck": "4s", "longest": "60s", "alarm": "1h"},
     "breaker": {"failures": 20, "open": "1s", "longest": "4s"},
     "workers": 1,
     "api_token": "${HUB_API_TOKEN}",

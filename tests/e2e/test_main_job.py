@@ -212,7 +212,10 @@ def test_a_spoiled_signature_is_refused_and_leaves_nothing(stack: Stack) -> None
     stack.seed_return(**spec("spoil", "spoil"))
     assert stack.send_label("spoil-p1", tamper=True) == [401]
     assert stack.send_label("spoil-p1", secret="another") == [401]
-    assert "bad signature" in {row["cause"] for row in stack.api("rejections", limit=10)["rejections"]}
+    wait_for(
+        "the rejections in the log",
+        lambda: "bad signature" in {row["cause"] for row in stack.api("rejections", limit=10)["rejections"]},
+    )
     assert "ro-spoil" not in stack.cli("trace", "ro-spoil", check=False).split("ro-spoil", 1)[1]
 
 

@@ -73,7 +73,7 @@ class Lanes(Store):
             self._audit(db, who, "resume", connection, shut, {"paused": False})
 
     def save_lane(self, state: LaneState) -> None:
-        """Keep what the breaker says. It may pause a connection, but only `resume` ends a pause.
+        """Keep what the breaker says. Pausing is not its business: that is for `pause` and `resume`.
 
         A trial is over with it; when it closes the breaker, what waited for the connection is due now.
         """
@@ -85,8 +85,8 @@ class Lanes(Store):
                 "opened_times": state.opened_times,
                 "trial_until": None,
             }
-            if state.paused or not row.paused:
-                values.update(paused=state.paused, because=state.because)
+            if not row.paused:
+                values["because"] = state.because
             db.execute(_update.values(values), {"name": state.connection})
             if row.open_until is not None and state.open_until is None:
                 self._release(db, state.connection)
