@@ -14,12 +14,8 @@ from typing import Any, Literal
 Json = Any
 Fault = Literal["config", "data", "remote", "transient"]
 Result = Literal["delivered", "retry", "rejected", "in_doubt"]
-EventState = Literal[
-    "received", "running", "waiting", "parked", "done", "ignored", "unknown", "unreadable", "dead"
-]
-DeliveryState = Literal[
-    "ready", "running", "waiting", "parked", "conflict", "in_doubt", "done", "skipped", "dead"
-]
+EventState = Literal["received", "running", "waiting", "parked", "done", "ignored", "unknown", "unreadable", "dead"]
+DeliveryState = Literal["ready", "running", "waiting", "parked", "conflict", "in_doubt", "done", "skipped", "dead"]
 AttemptKind = Literal["fetch", "lookup", "probe", "call"]
 
 #: States in which nothing is due: somebody must act (`retry`) before the hub looks again.
@@ -303,7 +299,6 @@ class DeliveryFinish:
     lane: str = ""  # "" = unchanged; the next step's connection otherwise
     sent: bool = False
     waits_for: str = ""  # str(ReferenceKey) when parked or in conflict, "connection:NAME" when that is paused or open
-    parked_key: ReferenceKey | None = None  # the number that it waits for, when parked
     counted: bool = True  # False gives the attempt back: nothing was tried (paused, deferred)
     attempts: tuple[Attempt, ...] = ()
     references: tuple[Reference, ...] = ()

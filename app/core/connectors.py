@@ -93,11 +93,6 @@ class Operation:
     paging: Paging | None = None
     timeout_s: float | None = None  # None = the connection's
 
-    @property
-    def repeatable(self) -> bool:
-        """Whether the same request sent twice does no more than once: it only reads, or takes an idempotency key."""
-        return self.idempotency_header is not None or self.method in ("GET", "HEAD")
-
 
 @dataclass(frozen=True, slots=True)
 class Skip:

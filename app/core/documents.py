@@ -37,15 +37,15 @@ def is_stale(document: Document, head: Document | None) -> bool:
     """
     if head is None:
         return False
-    if document.version and head.version and document.version[0] == head.version[0]:
-        if document.version != head.version:
-            return document.version < head.version
+    comparable = document.version and head.version and document.version[0] == head.version[0]
+    if comparable and document.version != head.version:
+        return document.version < head.version
     return document.observed_at < head.observed_at
 
 
-def identifiers(body: Json) -> list[Identifier]:
-    """Every number of a document by which somebody may search for it. Only ids and numbers of the object link stories."""
-    found = [Identifier(str(body["id"]), "return" if "lines" not in body or "orders" in body else "order", True)]
+def identifiers(kind: str, body: Json) -> list[Identifier]:
+    """Every number of a document by which somebody may search for it. Only the object's own numbers link stories."""
+    found = [Identifier(str(body["id"]), kind, True)]
     if number := body.get("number"):
         found.append(Identifier(number, "number", True))
     for upstream in body.get("upstream") or ():
@@ -71,7 +71,7 @@ def quantity(line: Json, name: str) -> Decimal:
 
 
 def broken_laws(body: Json) -> Iterator[str]:
-    """Each breach of announced >= received >= accepted + rejected, as a sentence. A breach is shown, never corrected."""
+    """Each breach of announced >= received >= accepted + rejected, as a sentence. Shown, never corrected."""
     for line in body.get("lines") or ():
         said = line.get("quantity") or {}
         announced, received = quantity(line, "announced"), quantity(line, "received")

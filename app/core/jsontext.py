@@ -11,13 +11,16 @@ import simplejson
 from app.errors import DataError
 from app.model import Json
 
+#: A number with a larger exponent is nobody's quantity or price; written out it would fill the memory.
+_LONGEST_EXPONENT = 400
+
 
 def loads(text: bytes | str) -> Json:
     """The value of a JSON text; fractions are `Decimal`. Raises `DataError` when it is not UTF-8 or not JSON."""
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        return simplejson.loads(text, use_decimal=True, parse_constant=_refuse)
+        return _decoder.decode(text)
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8: byte {error.start} cannot be decoded") from None
     except RecursionError:
@@ -50,5 +53,16 @@ def _exact(value: Any) -> orjson.Fragment:
     raise TypeError(type(value).__name__)
 
 
+def _number(text: str) -> Decimal:
+    number = Decimal(text)
+    if abs(number.adjusted()) > _LONGEST_EXPONENT:
+        raise ValueError(f"the number {text[:40]} is out of all bounds")
+    return number
+
+
 def _refuse(name: str) -> Json:
     raise ValueError(f"{name} is no JSON number")
+
+
+# Made once: `simplejson.loads` with options builds a decoder at each call.
+_decoder = simplejson.JSONDecoder(parse_float=_number, parse_constant=_refuse)

@@ -31,7 +31,7 @@ def write_documents(
         head = heads.get(key)
         document = replace(document, stale=is_stale(document, head))
         tx.add_documents([document])
-        tx.add_identifiers(*key, [*identifiers(document.body), Identifier(document.event_id, "event")])
+        tx.add_identifiers(*key, [*identifiers(document.kind, document.body), Identifier(document.event_id, "event")])
         if document.stale:
             tally.add(counting.STALE, connection=document.connection)
             continue

@@ -18,7 +18,7 @@ from app.model import Attempt, DeliveryFinish, DeliveryWork, Reference
 from app.pipeline.call import Blocked, Caller
 from app.pipeline.doubt import Doubt
 from app.pipeline.finish import Finisher, Rendered
-from app.pipeline.ports import PipelineLedger, Transaction
+from app.pipeline.ports import PipelineLedger
 from app.pipeline.read import count_attempt
 from app.pipeline.resolve import Resolution, Resolver
 from app.pipeline.route import names_for, split_items
@@ -80,7 +80,6 @@ class Deliverer:
         tally = counting.Tally()
         lanes: set[str] = set()
         with self._ledger.write() as tx:
-            finishes = [self._unless_known(tx, finish) for finish in finishes]
             held = tx.finish_deliveries(token, finishes)
             for finish in finishes:
                 for attempt in finish.attempts:
@@ -94,19 +93,7 @@ class Deliverer:
             tx.count(tally.amounts(), self._shard)
         return [f"out:{lane}" for lane in sorted(lanes)]
 
-    def _unless_known(self, tx: Transaction, finish: DeliveryFinish) -> DeliveryFinish:
-        """Between the look-up and this transaction the number may have become known: then there is no wait."""
-        if finish.state != "parked" or not finish.parked_key:
-            return finish
-        tx.lock_objects([("reference", str(finish.parked_key), "")])
-        known = tx.find_reference(finish.parked_key)
-        if known is None or known.state != "known":
-            return finish
-        return self._finisher.due_now(finish)
-
-    def _deliver(
-        self, work: DeliveryWork, attempts: list[Attempt], references: list[Reference]
-    ) -> DeliveryFinish:
+    def _deliver(self, work: DeliveryWork, attempts: list[Attempt], references: list[Reference]) -> DeliveryFinish:
         route = next((route for route in self._site.routes if route.name == work.route), None)
         if route is None or work.step >= len(route.calls):
             return self._finisher.dead(work, f"route {work.route!r} is no longer in config/routes.yaml", "config")

@@ -40,9 +40,7 @@ class Doubt:
         called = self._caller.call(call.connection, probe.operation, probe.args.render(names, "probe.with"))
         if isinstance(called, Blocked):
             return called
-        attempt = called.attempt(
-            self._ids, "probe", work.attempts, delivery_id=work.delivery_id, step=work.step
-        )
+        attempt = called.attempt(self._ids, "probe", work.attempts, delivery_id=work.delivery_id, step=work.step)
         if called.outcome.status == 404 and called.outcome.result == "rejected":
             return Looked(False, attempt)
         if called.outcome.result != "delivered" or called.response is None:

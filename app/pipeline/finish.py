@@ -65,7 +65,10 @@ class Finisher:
             found.append(Identifier(str(value), capture.kind, capture.kind == "return"))
             if capture.system and capture.from_id:
                 key = ReferenceKey(
-                    capture.kind, work.document.connection, capture.system, str(capture.from_id.render(names, "capture.from"))
+                    capture.kind,
+                    work.document.connection,
+                    capture.system,
+                    str(capture.from_id.render(names, "capture.from")),
                 )
                 evidence = {"delivery": work.delivery_id}
                 learned.append(Reference(key, str(value), "captured", self._clock.now(), evidence))
@@ -112,7 +115,6 @@ class Finisher:
             self._finish(work, "parked", f"{key} is not known yet"),
             due_at=self._waits.recheck(work.parked_at),
             waits_for=str(key),
-            parked_key=key,
             counted=False,
         )
 
@@ -144,10 +146,6 @@ class Finisher:
     def skipped(self, work: DeliveryWork, because: str) -> DeliveryFinish:
         """Nothing to do any more."""
         return self._finish(work, "skipped", because)
-
-    def due_now(self, finish: DeliveryFinish) -> DeliveryFinish:
-        """What it waited for is there already."""
-        return replace(finish, state="ready", due_at=self._clock.now(), because="", waits_for="", parked_key=None)
 
     def complete(
         self, finish: DeliveryFinish, attempts: Sequence[Attempt], references: Sequence[Reference]

@@ -48,9 +48,6 @@ class Transaction(Protocol):
     def finish_deliveries(self, token: str, finishes: Sequence[DeliveryFinish]) -> set[str]:
         """Write what became of claimed deliveries; the ids of those the token still held."""
 
-    def find_reference(self, key: ReferenceKey) -> Reference | None:
-        """The current translation of a number as this transaction sees it, or None."""
-
     def put_reference(self, reference: Reference) -> list[str]:
         """Keep a translation as the current one; the ids of the deliveries that waited for it and are due now."""
 

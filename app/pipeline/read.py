@@ -156,7 +156,9 @@ class Reader:
         body = mapping.document.render(names, "document")
         faults = self._site.validators[kind].errors(body)
         if faults:
-            raise DataError("; ".join(faults), where=str(mapping.where), todo=f"mend mapping {mapping.name}, then retry")
+            raise DataError(
+                "; ".join(faults), where=str(mapping.where), todo=f"mend mapping {mapping.name}, then retry"
+            )
         for breach in broken_laws(body):
             log.warning("law.broken", event_id=work.event_id, breach=breach)
         return Document(
@@ -188,9 +190,7 @@ class Reader:
             return EventFinish(work.event_id, "dead", None, f"{because}; gave up after an hour", "remote")
         return self._again(work, because, "transient", None)
 
-    def _again(
-        self, work: EventWork, because: str, fault: Fault | None, retry_after_s: float | None
-    ) -> EventFinish:
+    def _again(self, work: EventWork, because: str, fault: Fault | None, retry_after_s: float | None) -> EventFinish:
         wait = retry.next_wait(self._site.hub.retry, work.attempts, retry_after_s, self._waits.rng)
         state: EventState = "waiting"
         if wait is None:

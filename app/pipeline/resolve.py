@@ -1,4 +1,4 @@
-"""References: one number asked for in another system's words. The first step of the reference file that answers wins."""
+"""References: one number asked for in another system's words. The first step of the file that answers wins."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 It takes an Idempotency-Key: the same key with the same body gets the first answer again and changes nothing, with
 another body it is refused. An RMA number can be announced once. Seed: {"locked": ["<rma>"]} makes it answer 423 for
-these, {"unlocked": [...]} ends that; {"refuse": [...]} and {"accept": [...]} do so with 422; {"returns": [{"rmaNumber": …}]} puts returns there that somebody else announced.
+these, {"unlocked": [...]} ends that; {"refuse": [...]} and {"accept": [...]} do so with 422;
+{"returns": [{"rmaNumber": …}]} puts returns there that somebody else announced.
 
     python -m connectors.generic_wms.simulator --port 8702
 """

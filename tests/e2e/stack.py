@@ -104,7 +104,9 @@ class Stack:
         self.wms = Simulator("generic_wms", folder)
         self._write_site()
         self.env = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("BACKHAUL", "REDIS", "DATABASE"))},
+            **{
+                key: value for key, value in os.environ.items() if not key.startswith(("BACKHAUL", "REDIS", "DATABASE"))
+            },
             "PYTHONPATH": str(ROOT),
             "SIM_TOKEN": TOKEN,
             "SIM_SECRET": SECRET,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,7 +20,9 @@ numbers = st.one_of(
     st.integers(1, 10**5).map(lambda number: f"{number}E{number % 9}"),
     st.uuids().map(str),
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).filter(str.strip),
-    st.sampled_from([" 5", "5 ", " 5 ", "a b", "1–2", "1‑2", "{{ 1 }}", "%23", "a/b", "a?b=c", "ünïcode", "٣", "'", '"']),
+    st.sampled_from(
+        [" 5", "5 ", " 5 ", "a b", "1–2", "1‑2", "{{ 1 }}", "%23", "a/b", "a?b=c", "ünïcode", "٣", "'", '"']
+    ),
 )
 names = count(1)
 

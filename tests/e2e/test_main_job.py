@@ -42,16 +42,24 @@ def wait_delivery(stack: Stack, order: str, state: str, seconds: float = 20.0) -
 
 
 def test_a_label_reaches_the_warehouse_under_the_erps_order_numbers(stack: Stack) -> None:
-    stack.erp.post("/_sim/seed", {"orders": [
-        {"number": "0000012E4", "externalNumber": "1004800"}, {"number": "1e5", "externalNumber": "1004801"},
-    ]})
-    stack.seed_return(**{
-        **spec("main"),
-        "lines": [
-            {"order": "#1004800", "sku": "SHIRT", "quantity": 3, "reason": "TOO_SMALL"},
-            {"order": "1004801", "sku": "SHOE"},
-        ],
-    })
+    stack.erp.post(
+        "/_sim/seed",
+        {
+            "orders": [
+                {"number": "0000012E4", "externalNumber": "1004800"},
+                {"number": "1e5", "externalNumber": "1004801"},
+            ]
+        },
+    )
+    stack.seed_return(
+        **{
+            **spec("main"),
+            "lines": [
+                {"order": "#1004800", "sku": "SHIRT", "quantity": 3, "reason": "TOO_SMALL"},
+                {"order": "1004801", "sku": "SHOE"},
+            ],
+        }
+    )
     assert stack.send_label("main-p1") == [200]
     first, second = sorted(wait_announced(stack, "main", 2), key=lambda body: body["salesOrder"])
     assert (first["salesOrder"], second["salesOrder"]) == ("0000012E4", "1e5")
@@ -102,9 +110,15 @@ def test_a_parked_return_is_released_when_the_erp_learns_the_number(stack: Stack
 
 
 def test_two_matches_are_a_conflict_without_a_call_until_a_person_decides(stack: Stack) -> None:
-    stack.erp.post("/_sim/seed", {"orders": [
-        {"number": "E-1", "externalNumber": "twice"}, {"number": "E-2", "externalNumber": "twice"},
-    ]})
+    stack.erp.post(
+        "/_sim/seed",
+        {
+            "orders": [
+                {"number": "E-1", "externalNumber": "twice"},
+                {"number": "E-2", "externalNumber": "twice"},
+            ]
+        },
+    )
     stack.seed_return(**spec("conflict", "twice"))
     stack.send_label("conflict-p1")
     row = wait_delivery(stack, "twice", "conflict")
@@ -159,10 +173,15 @@ def test_a_503_is_tried_again_and_every_try_is_told(stack: Stack) -> None:
     stack.send_label("o503-p1")
     wait_announced(stack, "o503")
     row = wait_delivery(stack, "o503", "done")
-    tries = [one["outcome"] for one in stack.api(f"deliveries/{row['delivery_id']}")["attempts"] if one["kind"] == "call"]
+    tries = [
+        one["outcome"] for one in stack.api(f"deliveries/{row['delivery_id']}")["attempts"] if one["kind"] == "call"
+    ]
     assert tries == ["retry", "retry", "delivered"]
-    keys = {r["headers"]["Idempotency-Key"] for r in stack.wms.requests("announce_return")
-            if r["body"]["rmaNumber"].startswith("ro-o503")}
+    keys = {
+        r["headers"]["Idempotency-Key"]
+        for r in stack.wms.requests("announce_return")
+        if r["body"]["rmaNumber"].startswith("ro-o503")
+    }
     assert len(keys) == 1
 
 

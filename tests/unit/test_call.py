@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,49 +12,14 @@ from hypothesis import strategies as st
 
 from app.adapters.ledger import Ledger
 from app.adapters.system import SystemIds
-from app.core.connectors import Connection, Limits, Paging
-from app.core.site import BreakerPolicy, Hub
+from app.core.connectors import Limits
 from app.errors import DataError
-from app.model import NoResponse, Request, Response
-from app.pipeline.call import Blocked, Called, Caller, PagesStopped
-from app.pipeline.gates import Gates
+from app.model import NoResponse, Request
+from app.pipeline.call import Blocked, Called, Caller
 from app.pipeline.request import build_request
 from tests.support import HandClock
-from tests.unit.engine_kit import connection, operation, site, value
-
-Answer = Response | NoResponse
-
-
-class Target:
-    """Answers what it is told to, and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
-        self.answer: Callable[[Request], Answer] = lambda request: ok({})
-
-    def send(self, connection: Connection, request: Request, timeout_s: float) -> Answer:
-        self.requests.append(request)
-        return self.answer(request)
-
-
-def ok(body: Any) -> Response:
-    return Response(200, {"content-type": "application/json", "x-id": "7"}, body, "", 5)
-
-
-def status(number: int, **headers: str) -> Callable[[Request], Answer]:
-    found = {name.replace("_", "-"): told for name, told in headers.items()}
-    return lambda request: Response(number, found, {"message": "no"}, "", 5)
-
-
-def caller(
-    ledger: Ledger, clock: HandClock, target: Target, *, limits: Limits | None = None, failures: int = 3, **op: Any
-) -> Caller:
-    hub = Hub(breaker=BreakerPolicy(failures=failures, open_s=30, longest_s=100))
-    found = connection(operation(**op), limits=limits)
-    made = site(found, hub=hub)
-    gates = Gates({found.name: found.limits}, hub.breaker, ledger, clock, SystemIds().new("wrk"))
-    return Caller(made, gates, target, clock)
-
+from tests.unit.call_kit import Answer, Target, caller, ok, status
+from tests.unit.engine_kit import connection, operation, value
 
 # --- the request ---------------------------------------------------------------------------------
 
@@ -305,45 +269,3 @@ def test_a_call_beyond_the_rate_is_put_back(ledger: Ledger, clock: HandClock) ->
 
 
 # --- lists ---------------------------------------------------------------------------------------
-
-
-def paging(**more: Any) -> Paging:
-    return Paging(
-        items=value("{{ body.data }}"),
-        next=value("{{ body.nextPage | default(none) }}"),
-        param="page",
-        size_param="limit",
-        size=2,
-        id=value("{{ item.id }}"),
-        **more,
-    )
-
-
-def pages_of(made: Caller, target: Target, *pages: Any) -> list[str]:
-    left = list(pages)
-    target.answer = lambda request: ok(left.pop(0)) if left else status(503)(request)
-    return [item["id"] for item in made.pages("acme_eu", "announce", {})]
-
-
-def test_a_list_is_read_page_by_page_and_repeats_are_dropped(ledger: Ledger, clock: HandClock) -> None:
-    target = Target()
-    made = caller(ledger, clock, target, method="GET", paging=paging())
-    first = {"data": [{"id": "a"}, {"id": "b"}], "nextPage": 2}
-    last = {"data": [{"id": "b"}, {"id": "c"}]}
-    assert pages_of(made, target, first, last) == ["a", "b", "c"]
-    assert [request.url.partition("?")[2] for request in target.requests] == ["page=1&limit=2", "page=2&limit=2"]
-
-
-@pytest.mark.parametrize("back", [1, 2, 0])
-def test_pages_that_turn_back_do_not_go_on_for_ever(ledger: Ledger, clock: HandClock, back: int) -> None:
-    target = Target()
-    made = caller(ledger, clock, target, method="GET", paging=paging())
-    pages = [{"data": [{"id": "a"}], "nextPage": 2}, {"data": [{"id": "b"}], "nextPage": back}]
-    assert pages_of(made, target, *pages) == ["a", "b"]
-
-
-def test_a_page_that_fails_is_no_end_of_the_list(ledger: Ledger, clock: HandClock) -> None:
-    target = Target()
-    made = caller(ledger, clock, target, method="GET", paging=paging())
-    with pytest.raises(PagesStopped, match="503"):
-        pages_of(made, target, {"data": [{"id": "a"}], "nextPage": 2})

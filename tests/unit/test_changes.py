@@ -103,10 +103,11 @@ def test_broken_quantity_laws_are_named() -> None:
 
 def test_every_number_of_a_return_can_be_searched_and_only_its_own_link() -> None:
     found = identifiers(
+        "return",
         a_return(
             orders=[{"number": "#1004800", "alternatives": ["1004800"]}],
             parcels=[{"id": "p1", "tracking_number": "JVGL1", "barcode": "B1"}],
-        )
+        ),
     )
     assert {(one.value, one.strong) for one in found} == {
         ("ro-1", True),

@@ -37,7 +37,7 @@ def test_everything_is_compiled_and_ready(root: Path) -> None:
     assert (wms.system, wms.limits.concurrency, wms.limits.rate, wms.limits.timeout_s) == ("warehouse", 4, 10.0, 20.0)
     assert wms.verify is None
     announce, find = wms.connector.operations["announce"], wms.connector.operations["find"]
-    assert announce.idempotency_header == "Idempotency-Key" and announce.repeatable and find.repeatable
+    assert announce.idempotency_header == "Idempotency-Key" and find.idempotency_header is None
     assert announce.responses[0].status == {409} and announce.capture[0].kind == "return"
     assert announce.body_schema and announce.body_schema.errors({"rma": 1, "lines": [{}]}, "body") == [
         "body.rma: is the number 1, must be text",

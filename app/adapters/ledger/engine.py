@@ -156,7 +156,8 @@ def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool) -> Engine:
     def _set_up(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         # FULL: an answer 2xx must not be lost with the power. NORMAL would lose the last commits.
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", *more):
+        _use_wal(cursor, driver.OperationalError, busy_timeout_s)
+        for pragma in ("synchronous = FULL", "foreign_keys = ON", *more):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -169,6 +170,19 @@ def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _use_wal(cursor: Any, busy: type[Exception], timeout_s: float) -> None:
+    """Turn on the write-ahead log. On a new file SQLite calls that busy at once when another does the same."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except busy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 def _begin_immediate(cursor: Any, failed: type[Exception], patience_s: float) -> bool:
