@@ -101,7 +101,8 @@ def _postgres() -> str:
     from tests.postgres import find_binaries
 
     binaries = find_binaries()
-    return _run(str(binaries / "postgres"), "--version").rpartition(" ")[2] if binaries else ""
+    found = re.search(r"\) (\S+)", _run(str(binaries / "postgres"), "--version")) if binaries else None
+    return found[1] if found else ""
 
 
 def _run(*argv: str) -> str:

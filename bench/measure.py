@@ -62,6 +62,7 @@ class Phases:
     def __init__(self, plan: Plan, hub: Hub, targets: Stubs, run: Run, say: Callable[[str], None]) -> None:
         self._plan, self._hub, self._targets, self._run, self._say = plan, hub, targets, run, say
         self._env = clean_environment()
+        self._acknowledged: list[str] = []  # the serials of events that must be delivered
 
     def all(self) -> None:
         """Carry them out."""
@@ -70,6 +71,7 @@ class Phases:
         self._burst()
         self._receive_only()
         self._trickle()
+        self._verify()
         self._run.lookups = self._targets.asked()
 
     def _warm_up(self) -> None:
@@ -123,12 +125,14 @@ class Phases:
         return Job(self._hub.port, WEBHOOK, SECRET, prefix, events, connections, most_s=DEADLINES.load_s)
 
     def _deliver(self, job: Job) -> tuple[Result, dict[str, float]]:
-        """Send, wait until all has arrived or nothing more does, check; when each event arrived first."""
+        """Send, and wait until all has arrived or nothing more does; when each event arrived first."""
         before = self._targets.delivered()
         result = send(job, self._env)
         self._note(result)
+        self._acknowledged += result.acknowledged
         self._wait(before + len(result.acknowledged))
-        return result, self._check(result, before)
+        first = {number: at for at, number, _ in reversed(self._targets.received(before))}
+        return result, {serial: first[rma(serial)] for serial in result.sent if rma(serial) in first}
 
     def _wait(self, wanted: int) -> None:
         seen, since = -1, time.monotonic()
@@ -139,15 +143,12 @@ class Phases:
                 return
             time.sleep(0.05)
 
-    def _check(self, result: Result, before: int) -> dict[str, float]:
-        """Every acknowledged event must have arrived exactly once."""
-        received = self._targets.received(before)
-        times = Counter(number for _, number, _ in received)
-        first = {number: at for at, number, _ in reversed(received)}
-        self._run.acknowledged += len(result.acknowledged)
-        self._run.missing += [serial for serial in result.acknowledged if rma(serial) not in times]
-        self._run.twice += [number for number, count in times.items() if count > 1]
-        return {serial: first[rma(serial)] for serial in result.sent if rma(serial) in first}
+    def _verify(self) -> None:
+        """Every acknowledged event must have arrived exactly once. Asked at the end, so that late repetitions show."""
+        times = Counter(number for _, number, _ in self._targets.received())
+        self._run.acknowledged = len(self._acknowledged)
+        self._run.missing = [serial for serial in self._acknowledged if rma(serial) not in times]
+        self._run.twice = [number for number, count in times.items() if count > 1]
 
     def _note(self, result: Result) -> None:
         for status, count in result.statuses.items():

@@ -19,7 +19,7 @@ from app.model import Json, Problem
 # PyYAML's stubs know no fields of events.
 Event = Any
 
-_INT = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_INT = re.compile(r"0|-?[1-9][0-9]*")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
 _WORDS: dict[str, Json] = {"": None, "null": None, "~": None, "true": True, "false": False}
 MAX_DEPTH = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, or_, select, update
 
 from app.adapters.ledger.engine import once
 from app.adapters.ledger.finishes import Finishing
@@ -60,7 +60,8 @@ _rejected = select(_last_call.c.delivery_id).where(_last_call.c.back == 1, _last
 def _due_now(table: Any, state: str) -> Any:
     """Wake a row. A dead one starts its schedule and its patience anew, a waiting one goes on with both."""
     c = table.c
-    dead = c.state.in_(("dead", "unknown", "unreadable"))
+    # Not `in_`: its list is expanded at execution, which a statement for many rows at once does not allow.
+    dead = or_(*(c.state == state for state in ("dead", "unknown", "unreadable")))
     values: dict[str, Any] = {
         "state": state,
         "due_at": bindparam("now"),
