@@ -297,6 +297,7 @@ class DeliveryFinish:
     fault: Fault | None = None
     step: int = 0
     lane: str = ""  # "" = unchanged; the next step's connection otherwise
+    route: str = ""  # for counting
     sent: bool = False
     waits_for: str = ""  # str(ReferenceKey) when parked or in conflict, "connection:NAME" when that is paused or open
     counted: bool = True  # False gives the attempt back: nothing was tried (paused, deferred)

@@ -88,7 +88,7 @@ class Deliverer:
                     tally.add(counting.FENCED, connection=finish.lane)
                     log.warning("delivery.fenced", delivery_id=finish.delivery_id, because="its lease was lost")
                 elif finish.due_at is None:
-                    tally.add(counting.DELIVERIES, connection=finish.lane, state=finish.state)
+                    tally.add(counting.DELIVERIES, connection=finish.lane, route=finish.route, state=finish.state)
                 lanes.add(finish.lane)
             tx.count(tally.amounts(), self._shard)
         return [f"out:{lane}" for lane in sorted(lanes)]

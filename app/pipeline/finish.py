@@ -157,5 +157,13 @@ class Finisher:
         self, work: DeliveryWork, state: DeliveryState, because: str, fault: Fault | None = None
     ) -> DeliveryFinish:
         return DeliveryFinish(
-            work.delivery_id, state, None, because, fault, step=work.step, lane=work.lane, sent=work.sent
+            work.delivery_id,
+            state,
+            None,
+            because,
+            fault,
+            step=work.step,
+            lane=work.lane,
+            route=work.route,
+            sent=work.sent,
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +172,15 @@ def test_up_starts_all_with_its_own_redis_and_restarts_what_dies(tmp_path: Path)
     finally:
         up.kill()
         stack.stop()
+
+
+def test_a_ledger_that_cannot_be_written_is_a_503_and_never_a_false_yes(fresh_stack: Stack) -> None:
+    stack = fresh_stack
+    know(stack, "l1")
+    stack.seed_return(**spec("l1", "l1"))
+    with closing(sqlite3.connect(stack.folder / "ledger.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert stack.send_label("l1-p1") == [503]
+        other.execute("ROLLBACK")
+    wait_for("an answer", lambda: stack.send_label("l1-p1") == [200])
+    assert len(wait_announced(stack, "l1", seconds=30)) == 1
