@@ -89,11 +89,15 @@ def settings(env: Mapping[str, str], site: Path | None = None) -> Settings:
     )
 
 
-def site(settings: Settings, env: Mapping[str, str], *, allow_missing_env: bool = False) -> Site:
+def site(
+    settings: Settings, env: Mapping[str, str], *, allow_missing_env: bool = False, need_connections: bool = True
+) -> Site:
     """The compiled site. Raises `ConfigError` with every problem in its files."""
     from app.adapters import files
 
-    return files.load_site(settings.site, env=env, allow_missing_env=allow_missing_env)
+    return files.load_site(
+        settings.site, env=env, allow_missing_env=allow_missing_env, need_connections=need_connections
+    )
 
 
 def problems(settings: Settings, env: Mapping[str, str]) -> list[Problem]:

@@ -47,13 +47,22 @@ def settings(env: Mapping[str, str]) -> Settings:
     )
 
 
-def load_site(root: Path, *, env: Mapping[str, str] | None = None, allow_missing_env: bool = False) -> Site:
+def load_site(
+    root: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    allow_missing_env: bool = False,
+    need_connections: bool = True,
+) -> Site:
     """The compiled site. Raises `ConfigError` with every fault in its files.
 
-    With `allow_missing_env` variables that are not set stay as they are written: for tests and dry runs.
+    With `allow_missing_env` variables that are not set stay as they are written: for tests and dry runs. Without
+    `need_connections` there may be no config/connections.yaml yet: for the cases of a connector that is being written.
     """
     given = environment(root) if env is None else env
-    site, problems = read_site(_files(root), given, allow_missing_env=allow_missing_env)
+    site, problems = read_site(
+        _files(root), given, allow_missing_env=allow_missing_env, need_connections=need_connections
+    )
     if problems:
         raise ConfigError(problems)
     return site

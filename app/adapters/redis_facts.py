@@ -16,11 +16,11 @@ _TIMEOUT_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
-    """`private`: nobody on the network can write to it without a password."""
+    """`private`: nobody on the network can write to it without a password. `persistent`: it keeps what it holds."""
 
     what: str
     private: bool
-    persistent: bool
+    persistent: bool | None  # None: it does not say
     evicts: bool
 
 
@@ -31,6 +31,7 @@ def redis_facts(url: str) -> RedisFacts:
         client = redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=once)
         try:
             info = client.info()
+            persistent = bool(info.get("aof_enabled")) or _saves(client)
         finally:
             client.close()
     except (redis.RedisError, ValueError, OSError) as error:
@@ -42,6 +43,14 @@ def redis_facts(url: str) -> RedisFacts:
     return RedisFacts(
         what=f"{name} {version} {'on a socket' if parts.scheme == 'unix' else f'at {parts.hostname}'}",
         private=bool(parts.password) or local,
-        persistent=bool(info.get("aof_enabled")) or int(info.get("rdb_last_save_time", 0)) > 0,
+        persistent=persistent,
         evicts=str(info.get("maxmemory_policy", "noeviction")) != "noeviction",
     )
+
+
+def _saves(client: redis.Redis) -> bool | None:
+    """Whether it writes snapshots; None where CONFIG may not be asked, as at many providers."""
+    try:
+        return bool(client.config_get("save").get("save"))
+    except redis.ResponseError:
+        return None

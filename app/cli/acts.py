@@ -7,6 +7,7 @@ from typing import Literal
 import click
 
 from app.cli.context import Cli, pass_cli, who
+from app.cli.freshness import older_files
 from app.errors import HubError
 
 
@@ -21,6 +22,8 @@ def retry_command(cli: Cli, ids: tuple[str, ...]) -> None:
     retried = cli.ledger.retry(ids, who())
     for one in retried:
         click.echo(f"{one} is due now")
+    if retried and (hint := older_files(cli)):
+        click.echo(hint, err=True)
     if left := [one for one in ids if one not in retried]:
         raise HubError(f"not retried, because there is no such thing or it does not wait: {', '.join(left)}")
 

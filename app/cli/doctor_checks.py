@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from app import bootstrap
 from app.cli.context import Cli
+from app.cli.freshness import older_files
 from app.core.connectors import Connection
 from app.core.site import Site
 from app.core.times import iso
@@ -24,6 +25,12 @@ _SPACE = 500 * 2**20
 #: Between the end of a call and the end of the lease there must be time to write down what came of it.
 _MARGIN_S = 5.0
 _AT_ONCE = 16
+#: By whether Redis is persistent.
+_KEPT = {
+    True: "wake-ups are kept over a restart",
+    False: "wake-ups are forgotten at a restart, which the clock heals",
+    None: "unknown whether wake-ups are kept over a restart; if not, the clock heals it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +93,7 @@ def _redis(cli: Cli) -> Iterator[Finding]:
     elif facts.evicts:
         yield Finding("warn", "redis", f"{facts.what}: drops keys when full; set maxmemory-policy noeviction")
     else:
-        kept = "kept over a restart" if facts.persistent else "forgotten at a restart, which the clock heals"
-        yield Finding("ok", "redis", f"{facts.what}; wake-ups are {kept}")
+        yield Finding("ok", "redis", f"{facts.what}; {_KEPT[facts.persistent]}")
 
 
 def _hub(cli: Cli, ledger: Ledger | None) -> Iterator[Finding]:
@@ -107,6 +113,8 @@ def _hub(cli: Cli, ledger: Ledger | None) -> Iterator[Finding]:
         yield Finding("fail", "clock", f"stopped, its lease ended at {iso(lease[1])}; start `backhaul clock`")
     else:
         yield Finding("ok", "clock", f"runs ({lease[0]})")
+    if hint := older_files(cli):
+        yield Finding("warn", "hub files", hint)
 
 
 def _answers(url: str) -> Finding:

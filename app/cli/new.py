@@ -51,12 +51,14 @@ def _next(name: str) -> str:
     return f"""
 Next:
   1. backhaul test {name}        passes now; make it say what the real API says
-  2. config/connections.yaml     add
-       {name}:
-         connector: {name}
-         settings: {{base_url: "https://…", token: "${{{name.upper()}_TOKEN}}"}}
-  3. config/routes.yaml          add
-       - route: announce_to_{name}
-         change: return.labelled
-         calls: [{{to: {name}.announce_return, mapping: return.to_{name}}}]
+  2. config/connections.yaml     add below `connections:`, or write
+       connections:
+         {name}:
+           connector: {name}
+           settings: {{base_url: "https://…", token: "${{{name.upper()}_TOKEN}}"}}
+  3. config/routes.yaml          add below `routes:`, or write
+       routes:
+         - route: announce_to_{name}
+           change: return.labelled
+           calls: [{{to: {name}.announce_return, mapping: return.to_{name}}}]
   4. backhaul check, then backhaul try announce_to_{name} --fixture FILE"""

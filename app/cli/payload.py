@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from app.model import Json
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
-def find_fixture(given: str, connector: Connector | None, site: Path) -> Path:
+def find_fixture(given: str, connector: Connector | None, site: Path, operation: str = "") -> Path:
     """The file that is meant: a path, a path from the site's folder, or the name of one of the connector's fixtures.
 
-    Raises `click.BadParameter` that lists the names there are.
+    Raises `click.BadParameter` that lists the connector's messages, or the answers of `operation`, closest first.
     """
     folder = connector.folder / "fixtures" if connector else None
     for path in (Path(given), site / given):
@@ -31,9 +32,19 @@ def find_fixture(given: str, connector: Connector | None, site: Path) -> Path:
         for name in (given, f"{given}.json"):
             if (folder / name).is_file():
                 return folder / name
-    names = sorted(path.name for path in folder.glob("*.json")) if folder and folder.is_dir() else []
-    hint = f"; {folder} has {', '.join(names)}" if names else ""
+    names = _fitting(connector, operation)
+    closest = sorted(names, key=lambda name: (-SequenceMatcher(None, given, name.removesuffix(".json")).ratio(), name))
+    hint = f"; {folder} has\n  " + "\n  ".join(closest) if closest else ""
     raise click.BadParameter(f"no fixture {given!r}{hint}")
+
+
+def _fitting(connector: Connector | None, operation: str) -> list[str]:
+    """The names of the connector's fixtures that are messages, or answers of `operation`."""
+    if connector is None:
+        return []
+    inbound = connector.inbound
+    starts = (operation,) if operation else tuple({*inbound.types, *inbound.ignore} if inbound else ())
+    return [path.name for path in (connector.folder / "fixtures").glob("*.json") if path.name.startswith(starts)]
 
 
 def read_with(path: Path, settings: tuple[str, ...]) -> bytes:

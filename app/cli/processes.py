@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Any
 
@@ -46,18 +47,21 @@ def web_command(cli: Cli, host: str | None, port: int | None, processes: int, th
         # Below that it only warns of 16 threads on few cores, which is what was measured as best.
         log_level=LogLevels.error,
     )
-    load = partial(_load_web, cli)
+    load = partial(_load_web, cli, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     server.serve(target_loader=load, wrap_loader=False)
 
 
-def _load_web(cli: Cli) -> Any:
+def _load_web(cli: Cli, address: str) -> Any:
     """The WSGI application, made in the process that serves it."""
     from app.web.app import create_app
 
     # The server's own process may be killed without a chance to end this one, and a new one wants its port.
     bootstrap.die_with_parent(at_once=True)
     try:
-        return create_app(bootstrap.services(cli.site(), cli.settings, cli.env, part="web"))
+        services = bootstrap.services(cli.site(), cli.settings, cli.env, part="web")
+        app = create_app(services)
+        services.log.info("web.started", address=address, stamp=services.site.stamp[:12], pid=os.getpid())
+        return app
     except (ConfigError, HubError) as error:
         click.echo(str(error), err=True)
         raise SystemExit(2) from None

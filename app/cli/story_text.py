@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from app.core.jsontext import dump_text
@@ -20,6 +21,9 @@ _WORDS = {
     "end": "result",
 }
 _LONGEST = 60
+#: Of an answer: so many lines, and so many items of a list.
+_ANSWER_LINES = 12
+_ANSWER_ITEMS = 3
 
 
 def lines(story: Mapping[str, Any]) -> Iterator[str]:
@@ -55,19 +59,65 @@ def _details(entry: Mapping[str, Any]) -> Iterator[str]:
         yield from _call(entry)
     elif what in ("fetch", "lookup", "probe"):
         yield _INDENT + _line(entry["request"])
+        yield from (f"{_INDENT}< {line}" for line in in_short(_answered(entry)))
     elif what == "end" and entry.get("todo"):
         yield f"{_INDENT}{entry['todo']}"
 
 
 def _call(entry: Mapping[str, Any]) -> Iterator[str]:
-    request, response = entry["request"], entry["response"]
+    request = entry["request"]
     yield _INDENT + _line(request)
     for name, used in (request.get("references") or {}).items():
         yield f"{_INDENT}refs.{name}: {used['from']} is {used['to']} ({used['origin']})"
     yield from (f"{_INDENT}> {line}" for line in outline(request.get("body")))
-    answered = response.get("body", response.get("text", response.get("what")))
-    if entry["outcome"] != "delivered":
-        yield from (f"{_INDENT}< {line}" for line in outline(answered))
+    yield from (f"{_INDENT}< {line}" for line in bounded(_answered(entry), request.get("body")))
+
+
+def _answered(entry: Mapping[str, Any]) -> Json:
+    """The body, or the text that was none; what went wrong when no answer came; None when there is nothing to show."""
+    response = entry["response"]
+    return response.get("body", response.get("text", response.get("what"))) or None
+
+
+def in_short(answer: Json) -> Iterator[str]:
+    """An answer as one line at most: whole when it fits, else the first keys and how many items lists hold."""
+    if answer is None:
+        return
+    text = dump_text(answer)
+    if isinstance(answer, list):
+        text = f"items: {len(answer)}"
+    elif isinstance(answer, dict) and len(text) > _WIDTH:
+        text = ", ".join(f"{key}: {_size(item)}" for key, item in answer.items())
+    yield text if len(text) <= _WIDTH else f"{text[:_WIDTH]}…"
+
+
+def _size(item: Json) -> str:
+    if isinstance(item, list):
+        return f"{len(item)} items" if len(item) != 1 else "1 item"
+    return "{…}" if isinstance(item, dict) else dump_text(item)
+
+
+def bounded(answer: Json, sent: Json = None) -> Iterator[str]:
+    """An answer as a few lines: long lists end early, and so does the whole. What was sent is not said again."""
+    echoed: list[str] = []
+    if isinstance(answer, dict) and isinstance(sent, dict):
+        echoed = [key for key, item in answer.items() if key in sent and sent[key] == item]
+        answer = {key: item for key, item in answer.items() if key not in echoed} or None
+    found = outline(_few(answer))
+    yield from islice(found, _ANSWER_LINES - 1)
+    if rest := list(found):
+        yield rest[0] if len(rest) == 1 else f"… {len(rest)} lines more, see --json"
+    if echoed:
+        yield f"… and as sent: {', '.join(echoed)}"[:_WIDTH]
+
+
+def _few(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _few(item) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    more = len(value) - _ANSWER_ITEMS
+    return [_few(item) for item in value[:_ANSWER_ITEMS]] + ([f"… {more} more"] if more > 0 else [])
 
 
 def _line(request: Mapping[str, Any]) -> str:

@@ -51,15 +51,16 @@ def try_command(
     if route is None:
         known = ", ".join(route.name for route in site.routes)
         raise click.BadParameter(f"no route {route_name!r}; there are {known}")
+    given = dict(_pair(ref, _known(site, route)) for ref in refs)
     origin = source or route.source or _only_source(site)
     bootstrap.quiet_log()
     body = _document(cli, site, origin, fixture, detail, settings)
     known_before = _document(cli, site, origin, before, None, ()) if before else None
     kind = "order" if route.change.startswith("order.") else "return"
     change = _change(route, DIFFERS[kind](known_before, body), body, origin)
-    click.echo(f"{route.name}: {change.name} ({change.key}) from {origin}")
+    key = f" ({change.key})" if change.key != change.name else ""
+    click.echo(f"{route.name}: {change.name}{key} from {origin}")
     secrets = {secret for connection in site.connections.values() for secret in connection.secret_values}
-    given = dict(_pair(ref) for ref in refs)
     faulty = False
     for call in rehearse(site, route, body, change, origin, given):
         _show(site, call, secrets)
@@ -80,8 +81,11 @@ def _document(cli: Cli, site: Site, origin: str, fixture: str, detail: str | Non
     fetched: Json = None
     if inbound and inbound.fetch:
         beside = _beside(path, inbound.fetch.operation)
-        found = find_fixture(detail, connection.connector, cli.settings.site) if detail else beside
-        fetched = loads(found.read_bytes()) if found else None
+        operation = inbound.fetch.operation
+        found = find_fixture(detail, connection.connector, cli.settings.site, operation) if detail else beside
+        if found:
+            fetched = loads(found.read_bytes())
+            click.echo(f"{origin}.{operation} answers as in {found}")
     message = read_event(site, connection, value, fetched)
     if message.read.state != "received":
         raise DataError(f"the message ends as {message.read.state}: {message.read.because}")
@@ -139,8 +143,19 @@ def _only_source(site: Site) -> str:
     raise click.UsageError(f"say with --source where it comes from: {', '.join(names)}")
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _known(site: Site, route: Route) -> tuple[set[str], set[str]]:
+    """The kinds that reference files translate, and the names that the route's mappings give to references."""
+    names = {use.name for call in route.calls for use in site.mappings[call.mapping].references}
+    return {kind for kind, _, _ in site.references}, names
+
+
+def _pair(text: str, known: tuple[set[str], set[str]]) -> tuple[str, str]:
+    kinds, names = known
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise click.BadParameter(f"{text!r}: write kind=value, for example order=0000012E4")
+    kind, numbered, _ = name.partition(":")
+    if kind not in kinds and (numbered or kind not in names):
+        told = ", ".join(sorted(kinds)) or "none"
+        raise click.BadParameter(f"{text!r}: no reference file knows the kind {kind!r}; known kinds: {told}")
     return name, value

@@ -13,6 +13,7 @@ from app.core import filters_lists, filters_numbers, filters_text
 from app.core.exact import Refused, is_number, kind_of, shown, text_of
 from app.core.filter_kit import NOT_GIVEN, Example, Filter, at, guarded, refuse_missing, rows
 from app.core.sandbox import Missing, Scope
+from app.core.tables import Table
 from app.errors import UnknownWord
 
 Tables = Mapping[str, Mapping[str, str]]
@@ -55,9 +56,9 @@ def _table(tables: Tables) -> Callable[..., str]:
         if word in tables[name]:
             return tables[name][word]
         if default is NOT_GIVEN:
-            raise UnknownWord(
-                f"table {name!r} has no entry for {word!r}", todo=f"add {word!r} to mappings/tables/{name}, then retry"
-            )
+            table = tables[name]
+            file = table.file if isinstance(table, Table) else f"mappings/tables/{name}"
+            raise UnknownWord(f"table {name!r} has no entry for {word!r}", todo=f"add {word!r} to {file}, then retry")
         return default
 
     return look_up

@@ -23,7 +23,7 @@ from app.core.schema_check import schema_faults
 from app.core.site import Hub, Site
 from app.core.source import Path as Steps
 from app.core.source import Source, Where
-from app.core.tables import read_csv, read_yaml
+from app.core.tables import Table, read_csv, read_yaml
 from app.core.validation import SchemaValidator
 from app.model import Json, Problem
 
@@ -53,9 +53,11 @@ def stamp(texts: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def read_site(files: Files, env: Mapping[str, str], *, allow_missing_env: bool = False) -> tuple[Site, list[Problem]]:
+def read_site(
+    files: Files, env: Mapping[str, str], *, allow_missing_env: bool = False, need_connections: bool = True
+) -> tuple[Site, list[Problem]]:
     """The site and every fault in its files. With faults the site is incomplete and must not be used."""
-    reader = _Reader(files, env, allow_missing_env)
+    reader = _Reader(files, env, allow_missing_env, need_connections)
     site = reader.read()
     found = sorted(set(reader.problems), key=lambda problem: (problem.file, problem.line, problem.column, problem.what))
     return site, found
@@ -66,6 +68,7 @@ class _Reader:
     files: Files
     env: Mapping[str, str]
     allow_missing_env: bool
+    need_connections: bool
     problems: list[Problem] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)  # files that are no YAML: what they define is not missed
     from_env: set[Steps] = field(default_factory=set)
@@ -95,7 +98,7 @@ class _Reader:
         connections: dict[str, Connection] = {}
         if connection_node:
             connections = read_connections(connection_node, connectors, broken_connectors, self.from_env)
-        elif "config/connections.yaml" not in self.broken:
+        elif self.need_connections and "config/connections.yaml" not in self.broken:
             self._no_connections()
         routes = read_routes(route_node, files.schemas) if route_node else []
         hub = read_hub(hub_node) if hub_node else Hub()
@@ -175,8 +178,8 @@ class _Reader:
                     found[file] = node
         return found
 
-    def _tables(self) -> dict[str, dict[str, str]]:
-        tables: dict[str, dict[str, str]] = {}
+    def _tables(self) -> dict[str, Table]:
+        tables: dict[str, Table] = {}
         seen: dict[str, str] = {}
         for file in sorted(self.files.texts):
             if not file.startswith("mappings/tables/"):
@@ -187,7 +190,8 @@ class _Reader:
                 self.problems.append(Problem(file, 1, 1, what, "keep one of the files", "table"))
                 continue
             seen[name] = file
-            tables[name], faults = self._table(file)
+            words, faults = self._table(file)
+            tables[name] = Table(words, file)
             self.problems.extend(faults)
         return tables
 

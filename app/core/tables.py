@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 
 from app.core.exact import shown
 from app.core.source import Source
 from app.model import Problem
 
 HEADER = ["from", "to"]
+
+
+class Table(dict[str, str]):
+    """A table's words, and the file they stand in, for messages."""
+
+    def __init__(self, words: Mapping[str, str], file: str) -> None:
+        super().__init__(words)
+        self.file = file
 
 
 def read_csv(text: str, file: str) -> tuple[dict[str, str], list[Problem]]:

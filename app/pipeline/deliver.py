@@ -13,6 +13,7 @@ from app.core.outcomes import may_repeat
 from app.core.ports import Clock, Ids
 from app.core.routing import Route, RouteCall, match
 from app.core.site import Site
+from app.core.times import iso
 from app.errors import DataError, UnknownWord
 from app.model import Attempt, DeliveryFinish, DeliveryWork, Reference
 from app.pipeline.call import Blocked, Caller
@@ -52,6 +53,8 @@ class Deliverer:
         except DataError as error:
             finish = self._finisher.dead(work, str(error), "data")
         finish = self._finisher.complete(finish, attempts, references)
+        if finish.state in ("parked", "conflict"):
+            self._finisher.tell_waiting(work, finish)
         for attempt in attempts:
             log.info(
                 "delivery.attempted",
@@ -65,7 +68,7 @@ class Deliverer:
                 status=attempt.outcome.status,
                 ms=attempt.took_ms,
                 state=finish.state,
-                next=finish.due_at,
+                next=iso(finish.due_at) if finish.due_at else None,
             )
         return finish
 
@@ -103,7 +106,7 @@ class Deliverer:
         rendered = self._render(work, call, attempts, references)
         if isinstance(rendered, DeliveryFinish):
             return rendered
-        faults = rendered.operation.body_schema.errors(rendered.body) if rendered.operation.body_schema else []
+        faults = rendered.operation.body_schema.errors(rendered.body, "body") if rendered.operation.body_schema else []
         if faults:
             what = "the rendered body does not fit the operation's schema: " + "; ".join(faults)
             return self._finisher.dead(work, f"{what}; mend mapping {call.mapping}, then retry", "data")

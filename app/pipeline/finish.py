@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import structlog
+
 from app.core import retry
 from app.core.connectors import Operation
 from app.core.ports import Clock
 from app.core.routing import Route
 from app.core.site import Site
+from app.core.times import iso
 from app.model import (
     Attempt,
     DeliveryFinish,
@@ -25,6 +28,8 @@ from app.model import (
 )
 from app.pipeline.call import Blocked, Called
 from app.pipeline.waits import Waits
+
+log = structlog.get_logger()
 
 #: A probe looks after this long: what was in doubt has mostly settled at the target by then.
 _PROBE_AFTER_S = 2.0
@@ -64,9 +69,10 @@ class Finisher:
                 continue
             found.append(Identifier(str(value), capture.kind, capture.kind == "return"))
             if capture.system and capture.from_id:
+                source = self._site.connections.get(work.document.connection)
                 key = ReferenceKey(
                     capture.kind,
-                    work.document.connection,
+                    source.system if source else work.document.connection,
                     capture.system,
                     str(capture.from_id.render(names, "capture.from")),
                 )
@@ -121,7 +127,11 @@ class Finisher:
     def conflict(self, work: DeliveryWork, reference: Reference) -> DeliveryFinish:
         """Several candidates for one number: no call, a person decides with `refs set`."""
         candidates = ", ".join(reference.evidence["candidates"])
-        because = f"{reference.key} has several matches: {candidates}; choose one with `backhaul refs set`"
+        key = reference.key
+        choose = f"backhaul refs set {key.kind} '{key.id}' CHOICE --from {key.from_system} --to {key.to_system}"
+        if key.scope:
+            choose += f" --scope '{key.scope}'"
+        because = f"{key} has several matches: {candidates}; choose one: `{choose}`"
         return replace(
             self._finish(work, "conflict", because, "data"), due_at=self._waits.alarm(), waits_for=str(reference.key)
         )
@@ -129,6 +139,21 @@ class Finisher:
     def review(self, work: DeliveryWork, because: str) -> DeliveryFinish:
         """A word that no table knows: waits for a person, then `retry`."""
         return replace(self._finish(work, "parked", because, "data"), due_at=self._waits.alarm(), counted=False)
+
+    def tell_waiting(self, work: DeliveryWork, finish: DeliveryFinish) -> None:
+        """Log that it waits for a number or a word; louder once it has waited for longer than the policy's alarm."""
+        since = work.parked_at or self._clock.now()
+        overdue = (self._clock.now() - since).total_seconds() >= self._site.hub.parked.alarm_s
+        tell = log.warning if overdue else log.info
+        tell(
+            "delivery.waits_too_long" if overdue else "delivery.waits",
+            delivery_id=work.delivery_id,
+            route=work.route,
+            state=finish.state,
+            since=iso(since),
+            waits_for=finish.waits_for or "a word",
+            next=iso(finish.due_at) if finish.due_at else None,
+        )
 
     def in_doubt(self, work: DeliveryWork, because: str, *, looked: bool = False) -> DeliveryFinish:
         """It may have worked. With a probe somebody looks soon; without one a person decides with `resolve`."""

@@ -20,6 +20,7 @@ from app.model import Attempt, Document, EventFinish, EventState, EventWork, Fau
 from app.pipeline.call import Blocked, Caller
 from app.pipeline.compare import write_documents
 from app.pipeline.ports import PipelineLedger
+from app.pipeline.receive import event_type
 from app.pipeline.waits import Waits
 
 log = structlog.get_logger()
@@ -60,7 +61,7 @@ class Reader:
             # A person has to say what the word means; the event waits, it is not guessed.
             finish = EventFinish(work.event_id, "parked", self._waits.alarm(), str(error), "data")
         except DataError as error:
-            finish = EventFinish(work.event_id, "dead", None, str(error), "data")
+            finish = EventFinish(work.event_id, "dead" if work.type else "unreadable", None, str(error), "data")
         finish = _with_attempts(finish, attempts)
         log.info(
             "event.read",
@@ -105,14 +106,15 @@ class Reader:
             raise DataError(
                 f"connection {work.connection!r} is not set up to receive", todo="see config/connections.yaml"
             )
-        kind = inbound.types.get(work.type)
+        names: dict[str, Any] = {"payload": loads(work.body), "settings": connection.public_settings}
+        # One that was unreadable came back by `retry`: the files that read its type may be better now.
+        word = work.type or event_type(inbound, {**names, "headers": work.headers})
+        kind = inbound.types.get(word)
+        if word in inbound.ignore:
+            return EventFinish(work.event_id, "ignored", None, "the connector ignores this type")
         if kind is None:
-            return EventFinish(work.event_id, "unknown", None, f"event type {work.type!r} is not known", "config")
-        names: dict[str, Any] = {
-            "payload": loads(work.body),
-            "settings": connection.settings,
-            "event": {"id": work.event_id, "type": work.type, "received_at": work.received_at},
-        }
+            return EventFinish(work.event_id, "unknown", None, f"event type {word!r} is not known", "config")
+        names["event"] = {"id": work.event_id, "type": word, "received_at": work.received_at}
         for rule in inbound.skip:
             if rule.when.render(names, "inbound.skip"):
                 return EventFinish(work.event_id, "ignored", None, rule.because)
@@ -154,7 +156,7 @@ class Reader:
         mapping = self._site.mappings[inbound.mapping]
         assert mapping.document is not None
         body = mapping.document.render(names, "document")
-        faults = self._site.validators[kind].errors(body)
+        faults = self._site.validators[kind].errors(body, kind)
         if faults:
             raise DataError(
                 "; ".join(faults), where=str(mapping.where), todo=f"mend mapping {mapping.name}, then retry"

@@ -155,13 +155,8 @@ def read_message(door: Door, headers: Mapping[str, str], body: bytes, verdict: V
     inbound = door.inbound
     own_id = verdict.vendor_id or f"body:{sha256(body).hexdigest()}"
     try:
-        payload = loads(body)
-        if not isinstance(payload, dict):
-            raise DataError(f"the JSON is {_kind(payload)}, not an object")
-        names: dict[str, Any] = {"payload": payload, "headers": headers, "settings": door.settings}
-        word = _word(inbound.event_type.render(names, "inbound.event_type"))
-        if not word:
-            raise DataError("the event type is empty", path="inbound.event_type")
+        names: dict[str, Any] = {"payload": loads(body), "headers": headers, "settings": door.settings}
+        word = event_type(inbound, names)
     except DataError as error:
         encoding = headers.get("content-encoding", "identity")
         hint = "" if encoding == "identity" else f" (content-encoding {encoding[:20]} is not understood)"
@@ -175,6 +170,17 @@ def read_message(door: Door, headers: Mapping[str, str], body: bytes, verdict: V
     if word in inbound.ignore:
         return Read("ignored", word, own_id, "the connector ignores this type")
     return Read("unknown", shown, own_id, f"event type {shown!r} is not known: name it under types or ignore")
+
+
+def event_type(inbound: Inbound, names: Mapping[str, Any]) -> str:
+    """The vendor's word for what a message tells. Raises `DataError` when it has none."""
+    payload = names["payload"]
+    if not isinstance(payload, dict):
+        raise DataError(f"the JSON is {_kind(payload)}, not an object")
+    word = _word(inbound.event_type.render(names, "inbound.event_type"))
+    if not word:
+        raise DataError("the event type is empty", path="inbound.event_type")
+    return word
 
 
 def clean(text: str) -> str:

@@ -52,9 +52,12 @@ def test_what_waits_is_told_with_how_many_and_since_when(ledger: Ledger, clock: 
     assert "event" not in {row[0] for row in ledger.waiting()}
 
 
-def test_a_version_of_the_site_is_kept_once(ledger: Ledger) -> None:
-    ledger.keep_site_version("abc", {"config/hub.yaml": "hub: {}"})
-    ledger.keep_site_version("abc", {"config/hub.yaml": "hub: {}"})
+def test_the_version_of_the_site_that_is_at_work_is_the_one_begun_with_last(ledger: Ledger, clock: HandClock) -> None:
+    assert ledger.site_version() is None
+    for stamp in ("abc", "def", "abc"):
+        clock.move(1)
+        ledger.keep_site_version(stamp, {"config/hub.yaml": "hub: {}"})
+        assert ledger.site_version() == (stamp, clock.now())
 
 
 def test_who_was_turned_away_is_kept_newest_first_and_not_for_ever(ledger: Ledger, clock: HandClock) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import structlog
+from click.testing import CliRunner, Result
 
+from app.cli import main
 from tests.unit.dispatch_kit import Hub
+from tests.unit.site_kit import ENV, write
+
+Run = Callable[..., Result]
 
 
 @pytest.fixture
@@ -14,3 +22,31 @@ def hub(ledger_url: str) -> Iterator[Hub]:
     made = Hub(ledger_url)
     yield made
     made.close()
+
+
+@pytest.fixture
+def _own_log() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:], logging.root.level = handlers, level
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return write(tmp_path / "site")
+
+
+@pytest.fixture
+def run(site: Path, _own_log: None) -> Run:
+    """Runs `backhaul --site … ARGUMENTS` and checks its exit status."""
+
+    def call(*arguments: str, status: int = 0, env: dict[str, str] | None = None) -> Result:
+        clean = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "BACKHAUL_SITE", "BACKHAUL_VAR", "PORT"))
+        runner = CliRunner(env={**clean, **ENV, **(env or {})})
+        result = runner.invoke(main, ["--site", str(site), *arguments])
+        assert result.exit_code == status, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return call

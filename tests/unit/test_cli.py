@@ -3,52 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import structlog
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
+from app.adapters.files import load_site
 from app.adapters.ledger import Ledger, migrate, open_ledger
+from app.adapters.redis_facts import RedisFacts
 from app.adapters.system import SystemClock
 from app.cli import _COMMANDS, main
 from app.model import DeliveryFinish
 from tests.contract.making import claim, deliver, finish, key, later, received
 from tests.support import HandClock
-from tests.unit.site_kit import ENV, FILES, write
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture(autouse=True)
-def _own_log() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    structlog.reset_defaults()
-    logging.root.handlers[:], logging.root.level = handlers, level
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    return write(tmp_path / "site")
-
-
-@pytest.fixture
-def run(site: Path) -> Run:
-    """Runs `backhaul --site … ARGUMENTS` and checks its exit status."""
-
-    def call(*arguments: str, status: int = 0, env: dict[str, str] | None = None) -> Result:
-        clean = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "BACKHAUL_SITE", "BACKHAUL_VAR", "PORT"))
-        runner = CliRunner(env={**clean, **ENV, **(env or {})})
-        result = runner.invoke(main, ["--site", str(site), *arguments])
-        assert result.exit_code == status, result.output
-        assert "Traceback" not in result.output
-        return result
-
-    return call
+from tests.unit.conftest import Run
+from tests.unit.site_kit import ENV, FILES
 
 
 @pytest.fixture
@@ -132,6 +102,19 @@ def test_dead_work_is_listed_and_retried_once(run: Run, dead: str) -> None:
     assert json.loads(run("deliveries", "--json", "--state", "ready").stdout)[0]["id"] == dead
 
 
+def test_a_hub_that_runs_older_files_is_told_of(run: Run, site: Path, ledger: Ledger, dead: str) -> None:
+    ledger.keep_site_version("0lder" * 8, {})
+    assert "older files" not in run("retry", dead).stderr
+    ledger.hold_lease("clock", "here", 60)
+    assert "the hub runs older files (0lder0ld since " in run("doctor", status=1).output
+    claim(ledger, "b")
+    finish(ledger, "b", DeliveryFinish(dead, "dead", None, "no such sku", "data"))
+    told = run("retry", dead)
+    assert told.stderr.endswith("restart it\n") and told.stdout == f"{dead} is due now\n"
+    ledger.keep_site_version(load_site(site, env=ENV).stamp, {})
+    assert "older files" not in run("doctor", status=1).output
+
+
 def test_parked_work_is_released_by_telling_the_number(run: Run, ledger: Ledger, clock: HandClock) -> None:
     [delivery_id] = deliver(ledger, clock)
     claim(ledger, "a")
@@ -187,63 +170,6 @@ def test_events_are_listed(run: Run, ledger: Ledger, clock: HandClock) -> None:
     assert "nothing was turned away" in run("events", "--state", "rejected").output
 
 
-def _document(site: Path, **more: Any) -> str:
-    line = {"key": "l-1", "sku": "00123", "quantity": {"announced": 3}, "reasons": [{"code": "broken"}]}
-    orders = [{"number": "#9"}]
-    parcels = [{"id": "p-1", "state": "labelled", "tracking_number": "T-1"}]
-    document = {
-        "id": "R-1",
-        "source": "shop",
-        "market": "EU",
-        "orders": orders,
-        "parcels": parcels,
-        "lines": [line],
-        **more,
-    }
-    (site / "document.json").write_text(json.dumps(document))
-    return "document.json"
-
-
-def test_try_prints_the_exact_request_and_sends_nothing(run: Run, site: Path) -> None:
-    text = run("try", "announce", "--fixture", _document(site), "--ref", "order=0000012E4").output
-    assert "POST https://wms.example/api/returns" in text
-    assert '"order": "0000012E4"' in text and '"quantity": 3' in text
-    assert "tok-2" not in text
-
-
-def test_try_says_what_would_be_asked_and_uses_tables(run: Run, site: Path) -> None:
-    text = run("try", "announce", "--fixture", _document(site)).output
-    assert '"order": "0000000009"' in text
-    text = run("try", "announce", "--fixture", "document.json", "--set", "orders[0].number=#1").output
-    assert '"order": "0001"' in text
-
-
-def test_try_says_why_a_route_wants_nothing(run: Run, site: Path) -> None:
-    text = run("try", "announce", "--fixture", _document(site, market="US"), status=1).output
-    assert "the route wants no change of this document" in text
-    assert "there are announce" in run("try", "anounce", "--fixture", "document.json", status=2).output
-
-
-def test_try_shows_a_body_that_would_be_refused(run: Run, site: Path) -> None:
-    fixture = _document(site)
-    text = run("try", "announce", "--fixture", fixture, "--set", "lines[0].sku:=7", status=1).output
-    assert "fault: " in text and "sku" in text
-
-
-def test_test_runs_the_cases_and_fails_with_their_places(run: Run) -> None:
-    text = run("test", "return.to_acme_wms", status=1).output
-    assert "mappings/return.to_acme_wms.yaml:" in text and "1 failed" in text
-
-
-def test_a_new_connector_passes_check_and_test(run: Run, site: Path) -> None:
-    (site / "mappings/return.to_acme_wms.yaml").write_text(FILES["mappings/return.to_acme_wms.yaml"].split("tests:")[0])
-    assert "connectors/robin_wms/connector.yaml" in run("new", "connector", "robin_wms").output
-    assert "no problems" in run("check").output
-    assert "6 passed" in run("test", "robin_wms").output
-    assert "is there already" in run("new", "connector", "robin_wms", status=1).output
-    assert "small letters" in run("new", "connector", "Robin-WMS", status=2).output
-
-
 def test_send_without_a_hub_says_so(run: Run, site: Path) -> None:
     (site / "event.json").write_text('{"id": "1", "topic": "label.printed"}')
     assert (
@@ -258,6 +184,17 @@ def test_doctor_names_what_is_wrong_and_ends_with_1(run: Run) -> None:
     assert "there is no ledger yet" in text and "ok    files" in text
     levels = {one["about"]: one["level"] for one in json.loads(run("doctor", "--json", status=1).stdout)}
     assert levels["files"] == "ok" and levels["ledger"] == "fail" and levels["redis"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("persistent", "words"), [(True, "are kept over"), (False, "are forgotten at"), (None, "unknown whether")]
+)
+def test_doctor_says_whether_redis_keeps_wake_ups(
+    run: Run, monkeypatch: pytest.MonkeyPatch, persistent: bool | None, words: str
+) -> None:
+    facts = RedisFacts("redis 7 at localhost", private=True, persistent=persistent, evicts=False)
+    monkeypatch.setattr("app.adapters.redis_facts.redis_facts", lambda _: facts)
+    assert words in run("doctor", status=1, env={"REDIS_URL": "redis://localhost"}).output
 
 
 def test_a_fault_of_the_hub_is_one_line(run: Run, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,7 @@ def test_it_says_what_it_runs_on_and_becomes_ready(up: Up) -> None:
     assert "ledger   SQLite 3." in up.said()
     assert "redis    its own" in up.said()
     up.wait(up.ready)
+    assert "event=web.started" in up.said() and "address=127.0.0.1:" in up.said()
     assert up.run("doctor", "--json").stdout.count('"level":"fail"') == 2  # the two invented vendors
 
 

@@ -129,6 +129,18 @@ def test_facts_say_what_it_is(server: RedisServer) -> None:
     assert (facts.private, facts.persistent, facts.evicts) == (True, True, False)
 
 
+def test_facts_of_a_server_without_an_append_only_file(server: RedisServer) -> None:
+    client = redis.Redis.from_url(server.url)
+    client.config_set("appendonly", "no")
+    assert redis_facts(server.url).persistent is False
+    client.config_set("save", "3600 1")
+    assert redis_facts(server.url).persistent is True
+    client.acl_setuser("guest", enabled=True, nopass=True, commands=["+info"], keys=["*"])
+    client.close()
+    guest = f"unix://guest:any@{server.socket}"
+    assert redis_facts(guest).persistent is None
+
+
 def test_facts_of_a_server_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(QueueUnavailable):
         redis_facts(f"unix://{tmp_path}/nothing.sock")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.adapters.ledger import Ledger
-from app.cli.story_text import lines, outline
+from app.cli.story_text import bounded, lines, outline
 from app.core.jsontext import loads
 from app.model import DeliveryFinish, EventFinish, Identifier, Reference
 from app.pipeline.story import tell
@@ -63,6 +63,37 @@ def test_a_call_shows_what_was_sent_and_a_failure_what_was_answered(ledger: Ledg
     assert '< {"message":"no such sku"}' in text
     assert "announce to wms: dead, no such sku" in text
     assert f"look at the message, or the mapping, then `backhaul retry {delivery_id}`" in text
+
+
+def test_a_call_that_went_well_shows_its_answer_and_what_was_fetched_is_one_line(
+    ledger: Ledger, clock: HandClock
+) -> None:
+    [delivery_id] = deliver(ledger, clock)
+    claim(ledger, "a")
+    orders = {"items": [{"number": f"{number:010}"} for number in range(30)], "next": None}
+    look_up = attempt(clock, delivery_id, kind="lookup", response={"status": 200, "body": orders})
+    empty = attempt(clock, delivery_id, kind="lookup", response={"status": 204, "text": ""})
+    call = attempt(clock, delivery_id, response={"status": 201, "body": {"id": "0000012345"}})
+    finish(ledger, "a", done(delivery_id, attempts=(look_up, empty, call)))
+    answers = [line.strip() for line in lines(_story(ledger)) if line.strip().startswith("<")]
+    assert answers == ["< items: 30 items, next: null", '< {"id":"0000012345"}']
+
+
+def test_a_long_answer_is_a_few_lines() -> None:
+    answer = {"lines": [{"sku": "A" * 70, "of": number} for number in range(9)], **{f"k{n}": "x" for n in range(20)}}
+    text = list(bounded(answer))
+    assert len(text) == 12
+    assert '  - "… 6 more"' in text
+    assert text[-1] == "… 14 lines more, see --json"
+
+
+def test_an_answer_does_not_say_again_what_was_sent() -> None:
+    sent = {"rma": "R-1", "order": "1e5", "lines": []}
+    assert list(bounded({"id": "7", **sent, "order": "100000"}, sent)) == [
+        '{"id":"7","order":"100000"}',
+        "… and as sent: rma, lines",
+    ]
+    assert list(bounded(sent, sent)) == ["… and as sent: rma, order, lines"]
 
 
 def test_what_is_parked_says_for_what_until_when_and_what_to_do(ledger: Ledger, clock: HandClock) -> None:

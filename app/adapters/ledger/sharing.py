@@ -31,7 +31,16 @@ def _hold_lease(db: Any) -> Any:
 
 
 _hold = once(_hold_lease)
-_keep_version = once(lambda db: db.insert(site_versions).on_conflict_do_nothing())
+_newest_version = select(site_versions.c.stamp, site_versions.c.at).order_by(site_versions.c.at.desc()).limit(1)
+
+
+def _keep_version(db: Any) -> Any:
+    keeping = db.insert(site_versions)
+    # Files that come back are the newest again.
+    return keeping.on_conflict_do_update(index_elements=["stamp"], set_={"at": keeping.excluded.at})
+
+
+_keep = once(_keep_version)
 
 
 def _waiting(what: str, table: Any, lane: Any, since: Any) -> Any:
@@ -77,7 +86,13 @@ class Sharing(Store):
         return [(row.what, row.lane, row.state, int(row[3]), from_ms(row.oldest)) for row in rows]
 
     def keep_site_version(self, stamp: str, files: Mapping[str, str]) -> None:
-        """Keep the files that a stamp stands for; once is enough."""
+        """Keep the files that a stamp stands for, once, and that a process begins to work by them now."""
         row = {"stamp": stamp, "at": self._now(), "files": dump_text(dict(files))}
         with self._db.write() as connection:
-            connection.execute(_keep_version(self._db), [row])
+            connection.execute(_keep(self._db), [row])
+
+    def site_version(self) -> tuple[str, datetime] | None:
+        """The stamp by which a process began to work last, and when; None when none ever did."""
+        with self._db.read() as connection:
+            row = connection.execute(_newest_version).first()
+        return None if row is None else (row.stamp, from_ms(row.at))
