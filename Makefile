@@ -24,7 +24,7 @@ demo: $(RUN)  ## start the hub with simulated vendors, send one label event, tel
 	@$(PY) -m app.cli demo $(if $(KEEP),--keep)
 
 test: $(DEV)  ## all fast tests: real Redis, SQLite, and PostgreSQL where its binaries are found
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2
 
 check: $(DEV)  ## ruff, mypy, and the hub's own check of the example site
 	@$(PY) -m ruff check .
@@ -34,7 +34,7 @@ check: $(DEV)  ## ruff, mypy, and the hub's own check of the example site
 	@$(PY) -m app.cli --env .env.example test
 
 e2e: $(DEV)  ## the slow suites: real processes, killed and flushed
-	@$(PY) -m pytest -m "e2e or chaos"
+	@$(PY) -m pytest -m "slow or e2e or chaos"
 
 bench: $(DEV)  ## measure; prints hardware, settings and figures
 	@$(PY) -m bench

@@ -19,6 +19,8 @@ from tests.unit.site_kit import ENV, write
 
 ROOT = Path(__file__).parent.parent.parent
 
+pytestmark = pytest.mark.slow
+
 
 class Up:
     """A hub that was started by `backhaul up`."""

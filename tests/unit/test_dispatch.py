@@ -7,11 +7,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from app.adapters.ledger import Ledger
 from app.errors import LedgerUnavailable
 from app.model import EventFinish, EventWork
 from tests.unit.dispatch_kit import Hub, done
 from tests.unit.engine_kit import receipts, until
+
+pytestmark = pytest.mark.slow
 
 
 def test_everything_that_is_due_is_done_once(hub: Hub) -> None:

@@ -7,11 +7,15 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
+
 from app.core.connectors import Limits
 from app.model import EventWork, Outcome
 from app.pipeline.dispatch import pace_of
 from tests.unit.dispatch_kit import Hub, done
 from tests.unit.engine_kit import connection, operation, receipts, site, small_hub, until
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_paused_connection_is_not_claimed_from(hub: Hub) -> None:
