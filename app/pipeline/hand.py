@@ -14,7 +14,7 @@ from app.errors import LedgerUnavailable
 log = structlog.get_logger()
 
 #: Finished work waits for so long, in seconds, for more to be committed with it, and no more than so many.
-COMMIT_WITHIN_S = 0.02
+COMMIT_WITHIN_S = 0.05
 COMMIT_MOST = 256
 _LEDGER_WAITS = (0.1, 0.3, 1.0, 2.0, 5.0)
 

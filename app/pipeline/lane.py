@@ -19,8 +19,10 @@ from app.pipeline.hand import COMMIT_MOST, Done, Hand, Trade
 log = structlog.get_logger()
 
 #: So much work lies ready ahead of the threads, in seconds of it, and no more than so many.
-_AHEAD_S = 0.1
+_AHEAD_S = 0.25
 _AHEAD_MOST = 224
+#: And no less than this: batches of three or four spend more on the ledger than on the work.
+_AHEAD_LEAST = 24.0
 #: A dry lane stays open for so long: the next work then finds threads and connections ready.
 LINGER_S = 0.5
 
@@ -213,5 +215,5 @@ class LaneRunner:
         past = now - self._rate_since
         if past >= _AHEAD_S:
             per_second = self._rate_done / past
-            self._ahead = min(_AHEAD_MOST, max(1.0, (self._ahead + per_second * _AHEAD_S) / 2))
+            self._ahead = min(_AHEAD_MOST, max(_AHEAD_LEAST, (self._ahead + per_second * _AHEAD_S) / 2))
             self._rate_since, self._rate_done = now, 0

@@ -141,9 +141,8 @@ class Finishing(ReferenceWriting):
         )
         for finish in mine:
             row = held[finish.delivery_id]
-            for reference in finish.references:
-                self.put_reference(reference)
             self.add_identifiers(row.kind, row.connection, row.object_id, finish.identifiers)
+        self.put_references([reference for finish in mine for reference in finish.references])
         freed = self._freed(finish.waits_for for finish in mine)
         freed.update(self._known_since([finish.waits_for for finish in mine if finish.waits_for]))
         if mine:

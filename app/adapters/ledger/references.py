@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, or_, select, update
@@ -16,16 +16,17 @@ from app.core.jsontext import dump_text, loads
 from app.model import Reference, ReferenceKey
 
 _current = select(refs).where(refs.c.key == bindparam("wanted"), refs.c.superseded_at.is_(None))
+_these_current = select(refs).where(refs.c.key.in_(bindparam("keys", expanding=True)), refs.c.superseded_at.is_(None))
 _supersede = (
     update(refs)
-    .where(refs.c.key == bindparam("wanted"), refs.c.superseded_at.is_(None))
+    .where(refs.c.key.in_(bindparam("keys", expanding=True)), refs.c.superseded_at.is_(None))
     .values(superseded_at=bindparam("now"))
 )
 _insert = plain_insert(refs)
 _release = (
     update(deliveries)
     .where(
-        deliveries.c.waits_for == bindparam("wanted"),
+        deliveries.c.waits_for.in_(bindparam("keys", expanding=True)),
         deliveries.c.due_at.is_not(None),
         deliveries.c.state.in_(("parked", "conflict")),
     )
@@ -50,17 +51,24 @@ class ReferenceWriting(Writing):
 
         The earlier one stays as history; putting the same again changes nothing. A conflict releases nobody.
         """
-        wanted = str(reference.key)
-        self.lock_objects([("reference", wanted, "")])
-        row = self._connection.execute(_current, {"wanted": wanted}).first()
-        if row is None or not _same(row, reference):
-            # Written again even if only the origin differs: who says so is what people will ask.
-            if row is not None:
-                self._connection.execute(_supersede, {"wanted": wanted, "now": self._now})
-            self._connection.execute(_insert, [_row(reference, self._now)])
-        if reference.state != "known":
+        return self.put_references([reference])
+
+    def put_references(self, references: Sequence[Reference]) -> list[str]:
+        """`put_reference` for many at once. Of several for one number the last counts."""
+        wanted = {bounded(str(reference.key)): reference for reference in references}
+        if not wanted:
             return []
-        return list(self._connection.scalars(_release, {"wanted": wanted, "now": self._now}))
+        self.lock_objects(("reference", str(reference.key), "") for reference in wanted.values())
+        current = {row.key: row for row in self._connection.execute(_these_current, {"keys": sorted(wanted)})}
+        # Written again even if only the origin differs: who says so is what people will ask.
+        news = {key: one for key, one in wanted.items() if key not in current or not _same(current[key], one)}
+        if old := sorted(key for key in news if key in current):
+            self._connection.execute(_supersede, {"keys": old, "now": self._now})
+        if news:
+            self._connection.execute(_insert, [_row(one, self._now) for one in news.values()])
+        if known := sorted(key for key, one in wanted.items() if one.state == "known"):
+            return list(self._connection.scalars(_release, {"keys": known, "now": self._now}))
+        return []
 
     def _known_since(self, keys: Collection[str]) -> dict[str, int]:
         if not keys:
