@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable, MutableMapping
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -60,23 +62,30 @@ def get_log(part: str) -> Any:
 def drop_secrets(_: Any, __: str, event: Event) -> Event:
     """Replace the value of every key that could hold a secret or a person's data."""
     for key in event:
-        lowered = key.lower()
-        if lowered not in _HARMLESS and any(word in lowered for word in _KEPT_BACK):
+        if _is_kept_back(key):
             event[key] = "[kept back]"
     return event
+
+
+@lru_cache(maxsize=1024)
+def _is_kept_back(key: str) -> bool:
+    lowered = key.lower()
+    return lowered not in _HARMLESS and any(word in lowered for word in _KEPT_BACK)
 
 
 class _Blotter:
     """Blots known secret values out of every text of a line."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+        # Longest first: a secret that holds another one goes as a whole.
+        known = sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+        self._any = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(self, _: Any, __: str, event: Event) -> Event:
-        for secret in self._secrets:
+        if self._any is not None:
             for key, value in event.items():
-                if isinstance(value, str) and secret in value:
-                    event[key] = value.replace(secret, "[secret]")
+                if isinstance(value, str) and self._any.search(value):
+                    event[key] = self._any.sub("[secret]", value)
         return event
 
 
