@@ -66,7 +66,9 @@ class Compiler:
             self._report(path, fault)
         if found:
             return Literal(None)
-        return Expression(text, tree, self._sandbox.compile_tree(tree), self._locate(path, False), bool(spell(tree)))
+        return Expression(
+            text, tree, self._sandbox.compile_tree(text, tree), self._locate(path, False), bool(spell(tree))
+        )
 
     def _mapping(self, node: dict[str, Json], path: Path, names: Names) -> Node:
         reserved = [key for key in node if key.startswith("$") and not key.startswith("$$")]

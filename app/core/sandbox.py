@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from types import CodeType
 from typing import Any
 
 from jinja2 import StrictUndefined, nodes
@@ -25,6 +26,11 @@ RESULT = "_value"
 #: The clock is asked once in so many steps; no single step takes long.
 _LOOK_EVERY = 16
 _PLAIN = frozenset({int, bool, Decimal})
+
+
+#: The code of an expression depends on its text alone: files repeat expressions, and are checked again and again.
+_codes: dict[str, CodeType] = {}
+_CODES_MOST = 4_096
 
 
 class Missing(StrictUndefined):
@@ -205,11 +211,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
             parser.fail(f"unexpected {parser.stream.current.value!r} behind the expression")
         return tree
 
-    def compile_tree(self, tree: nodes.Expr) -> Callable[[Scope], Any]:
-        """A function that works the expression out in a scope."""
-        tree.set_environment(self)
-        assign = nodes.Assign(nodes.Name(RESULT, "store"), tree, lineno=1)
-        root = self.from_string(nodes.Template([assign], lineno=1)).root_render_func
+    def compile_tree(self, text: str, tree: nodes.Expr) -> Callable[[Scope], Any]:
+        """A function that works the expression out in a scope. `text` is what `tree` was made of."""
+        code = _codes.get(text)
+        if code is None:
+            tree.set_environment(self)
+            assign = nodes.Assign(nodes.Name(RESULT, "store"), tree, lineno=1)
+            code = self.compile(nodes.Template([assign], lineno=1))
+            if len(_codes) < _CODES_MOST:
+                _codes[text] = code
+        root = self.template_class.from_code(self, code, self.make_globals(None)).root_render_func
 
         def evaluate(scope: Scope) -> Any:
             steps: Iterator[str] = root(scope)

@@ -11,6 +11,13 @@ from tests.pipeline.kit import MiniHub
 from tests.support import HandClock
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The fast tests show the story on one ledger; that both ledgers do the same is what the contract suite shows."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and "postgres" in item.name:
+            item.add_marker("slow")
+
+
 @pytest.fixture
 def hub(tmp_path: Path, ledger: Ledger, clock: HandClock) -> MiniHub:
     """A hub whose shop shows one open return of one order, without a label."""
