@@ -117,9 +117,6 @@ class Delivers(Protocol):
 class WorkerLedger(EngineLedger, PipelineLedger, Protocol):
     """All that a worker process needs of the ledger."""
 
-    def pause(self, connection: str, because: str, who: str) -> None:
-        """Stop calling a connection until somebody resumes it."""
-
     def keep_site_version(self, stamp: str, files: Mapping[str, str], /) -> None:
         """Keep the files that this process works by, once for each stamp."""
 

@@ -63,6 +63,3 @@ class PipelineLedger(Protocol):
 
     def find_reference(self, key: ReferenceKey) -> Reference | None:
         """The current translation of a number, or None."""
-
-    def pause(self, connection: str, because: str, who: str) -> None:
-        """Stop calling a connection until somebody resumes it."""

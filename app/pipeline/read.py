@@ -16,7 +16,7 @@ from app.core.jsontext import loads
 from app.core.ports import Clock, Ids
 from app.core.site import Site
 from app.errors import DataError, UnknownWord
-from app.model import Attempt, Document, EventFinish, EventState, EventWork, Fault, Json
+from app.model import Attempt, Document, EventFinish, EventWork, Fault, Json
 from app.pipeline.call import Blocked, Caller
 from app.pipeline.compare import write_documents
 from app.pipeline.ports import PipelineLedger
@@ -194,10 +194,9 @@ class Reader:
 
     def _again(self, work: EventWork, because: str, fault: Fault | None, retry_after_s: float | None) -> EventFinish:
         wait = retry.next_wait(self._site.hub.retry, work.attempts, retry_after_s, self._waits.rng)
-        state: EventState = "waiting"
         if wait is None:
             return EventFinish(work.event_id, "dead", None, f"gave up after {work.attempts} tries: {because}", fault)
-        return EventFinish(work.event_id, state, self._clock.now() + timedelta(seconds=wait), because, fault)
+        return EventFinish(work.event_id, "waiting", self._clock.now() + timedelta(seconds=wait), because, fault)
 
 
 def count_attempt(tally: counting.Tally, attempt: Attempt) -> None:

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 import structlog
 from click.testing import CliRunner, Result
+from flask import Flask
 
 from app.cli import main
+from app.web.app import CLOSE, create_app
+from tests.support import HandClock
 from tests.unit.dispatch_kit import Hub
+from tests.unit.door_kit import Services, make_site, opened
 from tests.unit.site_kit import ENV, write
 
 Run = Callable[..., Result]
@@ -50,3 +54,17 @@ def run(site: Path, _own_log: None) -> Run:
         return result
 
     return call
+
+
+@pytest.fixture
+def services(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Services]:
+    clock = HandClock()
+    with opened(migrated_sqlite, tmp_path, clock) as ledger:
+        yield Services(make_site(), ledger, clock)
+
+
+@pytest.fixture
+def app(services: Services) -> Iterator[Flask]:
+    made = create_app(services)
+    yield made
+    made.extensions[CLOSE]()

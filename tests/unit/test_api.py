@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,27 +14,12 @@ from app.core.masking import HIDDEN
 from app.core.signatures import sign
 from app.model import Change, DeliveryFinish, Document, EventFinish, Identifier, NewDelivery, Reference, ReferenceKey
 from app.web.app import CLOSE, create_app
-from tests.support import HandClock
-from tests.unit.door_kit import NOW, SECRET, TOKEN, VERIFY, Services, make_site, opened
+from tests.unit.door_kit import NOW, SECRET, TOKEN, VERIFY, Services, make_site
 
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 PATHS = ["/api/events", "/api/events/x", "/api/returns/1", "/api/deliveries", "/api/deliveries/x", "/api/parked"]
 PATHS += ["/api/references", "/api/rejections"]
 PERSON = {"email": "ann@shop.example", "nick": "Annie", "note": f"password is {SECRET}"}
-
-
-@pytest.fixture
-def services(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Services]:
-    clock = HandClock()
-    with opened(migrated_sqlite, tmp_path, clock) as ledger:
-        yield Services(make_site(), ledger, clock)
-
-
-@pytest.fixture
-def app(services: Services) -> Iterator[Flask]:
-    made = create_app(services)
-    yield made
-    made.extensions[CLOSE]()
 
 
 def get(app: Flask, path: str, **more: Any) -> TestResponse:

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.signatures import sign
-from app.web.app import CLOSE, create_app
-from tests.support import HandClock
-from tests.unit.door_kit import NOW, VERIFY, Services, make_site, opened
+from app.web.app import CLOSE
+from tests.unit.door_kit import NOW, VERIFY, Services
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-@pytest.fixture
-def services(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Services]:
-    clock = HandClock()
-    with opened(migrated_sqlite, tmp_path, clock) as ledger:
-        yield Services(make_site(), ledger, clock)
-
-
-@pytest.fixture
-def app(services: Services) -> Iterator[Flask]:
-    made = create_app(services)
-    yield made
-    made.extensions[CLOSE]()
 
 
 def read(app: Flask) -> Samples:
