@@ -23,6 +23,8 @@ setup: $(DEV)  ## make .venv with everything that the tests and checks need
 demo: $(RUN)  ## start the hub with simulated vendors, send one label event, tell its story (KEEP=1 leaves it running)
 	@$(PY) -m app.cli demo $(if $(KEEP),--keep)
 
+# Compiled files are kept even where the caller's shell says otherwise: each process would compile all tests anew.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(DEV)  ## all fast tests: real Redis, SQLite, and PostgreSQL where its binaries are found
 	@$(PY) -m pytest -n 2
 

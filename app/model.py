@@ -118,7 +118,7 @@ class Document:
     version: str  # sortable text made by `core.documents.version_key`, "" when the source gives none
     observed_at: datetime  # when its content was asked for (fetch started) or received
     body: Json  # the document itself, valid against schemas/return.schema.json
-    raw: Json  # the vendor's words it was mapped from: {"payload": …, "detail": …}
+    raw: Json  # the vendor's words it was mapped from: {"payload": …, "detail": …}; or a function that parses them
     event_id: str
     stamp: str  # hash of the files that made it
     stale: bool = False
@@ -189,6 +189,15 @@ class NewDelivery:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredReference:
+    """What the ledger knew of a number at a moment: asked for a whole claim at once, before the number is needed."""
+
+    key: ReferenceKey
+    reference: Reference | None
+    at: float  # on the clock that never runs backwards
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryWork:
     """A claimed delivery with all that is needed to carry it out."""
 
@@ -207,6 +216,7 @@ class DeliveryWork:
     change: Change
     change_id: str
     answers: tuple[Json, ...]  # captured answers of the steps already done
+    stored: dict[str, StoredReference] = field(default_factory=dict)  # by the name that the mapping gives it
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -29,11 +29,10 @@ class Hub:
     log: Path
     start_s: float  # from the command to the first acknowledged event
     on_postgres: bool
-    workers: int
 
     def processes(self) -> list[processes.Process]:
         """All its processes; those of its PostgreSQL, too."""
-        own = _told_apart(processes.tree(self.pid, "supervisor"), self.pid, self.workers)
+        own = processes.tree(self.pid, "supervisor")
         return own + (postgres.server_processes() if self.on_postgres else [])
 
 
@@ -60,14 +59,7 @@ def running(plan: Plan, folder: Path, database_url: str | None, stubs: Stubs) ->
             return time.monotonic() - began if _takes_an_event(port) else None
 
         start_s = until("the hub acknowledges an event", look, DEADLINES.start_s, log)
-        yield Hub(child.pid, port, log, start_s, bool(database_url), plan.workers)
-
-
-def _told_apart(found: list[processes.Process], supervisor: int, workers: int) -> list[processes.Process]:
-    """Forks of one program that have no title look alike: `up` starts the workers first, then clock and web."""
-    alike = [one for one in found if one.name == "supervisor" and one.pid != supervisor]
-    names = dict(zip(sorted(one.pid for one in alike), ["worker"] * workers + ["clock", "web"], strict=False))
-    return [replace(one, name=names.get(one.pid, one.name if one not in alike else "web")) for one in found]
+        yield Hub(child.pid, port, log, start_s, bool(database_url))
 
 
 def _settings(plan: Plan, folder: Path, stubs: Stubs) -> dict[str, str]:

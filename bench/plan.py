@@ -25,7 +25,7 @@ class Plan:
     target_ms: float = 0.0  # what ERP and warehouse take to answer
     workers: int = 2
     threads: int = 32
-    web_threads: int = 16
+    web_threads: int = 32
     log_level: str = "info"
 
     def quick(self) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 import tempfile
@@ -17,10 +18,23 @@ from tests.postgres import Cluster, find_binaries, required
 from tests.support import HandClock, empty_sqlite
 
 
+def pytest_collection_finish() -> None:
+    """All that is loaded by now stays to the end: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def clock() -> HandClock:
     """A clock that stands still until a test moves it."""
     return HandClock()
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site has nothing but its own files: what comes with the project takes much longer to read, and is tested by
+    itself."""
+    monkeypatch.setattr("app.adapters.files.PROJECT", tmp_path / "no project")
 
 
 @pytest.fixture(scope="session")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import NamedTuple
 
-import requests
-from requests.exceptions import InvalidHeader, InvalidURL, SSLError
-from urllib3.exceptions import LocationParseError, NameResolutionError
-from urllib3.util import Timeout
+from requests import RequestException
 
-from app.adapters.sockets import DeadlineAdapter, trace
+from app.adapters.http_answer import Answer, TooLargeError, read_answer
+from app.adapters.http_request import write_request
+from app.adapters.sockets import NotConnectedError, Origin, Pool
 from app.core.auth import credentials
 from app.core.connectors import Connection
-from app.core.jsontext import dumps, loads
+from app.core.jsontext import loads
 from app.core.outcomes import SAFE_METHODS
 from app.errors import DataError
 from app.model import Json, NoResponse, Request, Response
@@ -23,23 +25,25 @@ from app.model import Json, NoResponse, Request, Response
 #: Larger answers are cut off, in bytes.
 BODY_CAP = 5 * 2**20
 TEXT_KEPT = 2_000  # characters
-_CONNECT_S = 10.0
-_CHUNK = 65_536
 #: They say nothing, or are credentials of a session that the hub does not keep.
-_DROPPED_HEADERS = frozenset({"set-cookie", "set-cookie2"})
+_DROPPED_HEADERS = ("set-cookie", "set-cookie2")
 
 
-class _TooLarge(Exception):
-    pass
+class _Line(NamedTuple):
+    """What stays the same for every call of one connection of the site."""
+
+    connection: Connection
+    credentials: Mapping[str, str]
+    pool: Pool
 
 
 class HttpSender:
     """Sends requests over one pool of kept-alive connections for each connection of the site."""
 
-    def __init__(self, *, body_cap: int = BODY_CAP, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._body_cap, self._monotonic = body_cap, monotonic
+    def __init__(self, *, body_cap: int = BODY_CAP) -> None:
+        self._body_cap = body_cap
         self._lock = threading.Lock()
-        self._pools: dict[str, DeadlineAdapter] = {}
+        self._lines: dict[str, _Line] = {}
 
     def send(self, connection: Connection, request: Request, timeout_s: float) -> Response | NoResponse:
         """Send the request with the connection's credentials and read the whole answer within `timeout_s`.
@@ -57,77 +61,68 @@ class HttpSender:
     def close(self) -> None:
         """Close every kept connection."""
         with self._lock:
-            pools, self._pools = list(self._pools.values()), {}
-        for pool in pools:
-            pool.close()
+            lines, self._lines = list(self._lines.values()), {}
+        for line in lines:
+            line.pool.close()
 
     def _once(self, connection: Connection, request: Request, timeout_s: float) -> Response | NoResponse:
-        started = self._monotonic()
-        trace.sent = False
+        started = time.monotonic()
         try:
-            prepared = _prepare(connection, request)
-        except (requests.RequestException, LocationParseError, DataError, ValueError) as error:
+            line = self._line(connection)
+            # Credentials come last: neither a template nor a record ever holds them.
+            origin, message = write_request(request, line.credentials)
+        except (RequestException, DataError, ValueError) as error:
             return NoResponse("refused", f"cannot be sent: {_reason(error)}", False, 0)
         try:
-            answer = self._pool(connection).send(
-                prepared,
-                stream=True,
-                timeout=Timeout(connect=min(_CONNECT_S, timeout_s), total=timeout_s),  # type: ignore[arg-type]
-                proxies={},
-            )
-            try:
-                body = self._read(answer)
-            except BaseException:
-                answer.close()
-                raise
-        except _TooLarge:
+            answer = self._exchange(line.pool, origin, message, request.method, started + timeout_s)
+        except NotConnectedError as error:
+            return _not_connected(error.__cause__, _since(started))
+        except TooLargeError:
             what = f"the answer is larger than {self._body_cap // 2**20} MiB"
-            return NoResponse("too_large", what, True, self._took(started))
-        except Exception as error:
-            return _no_response(error, trace.sent, self._took(started), timeout_s)
-        return _response(answer.status_code, answer.headers, body, self._took(started))
+            return NoResponse("too_large", what, True, _since(started))
+        except TimeoutError:
+            return NoResponse("timeout", f"no complete answer within {timeout_s:g} s", True, _since(started))
+        except Exception as error:  # of any kind: a byte may have left, so the call is in doubt and nothing else
+            what = f"the connection broke before the answer was complete: {_reason(error)}"
+            return NoResponse("broken", what, True, _since(started))
+        return _response(answer, _since(started))
 
-    def _pool(self, connection: Connection) -> DeadlineAdapter:
-        pool = self._pools.get(connection.name)
-        if pool is None:
+    def _exchange(self, pool: Pool, origin: Origin, message: bytes, method: str, deadline: float) -> Answer:
+        wire = pool.take(origin, deadline)
+        reusable = False
+        try:
+            # Some answer before they have read all of it, and close: what they said counts.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                wire.send(message)
+            answer = read_answer(wire.receive, method, self._body_cap)
+            reusable = answer.reusable
+            return answer
+        finally:
+            if reusable:
+                pool.put(wire)
+            else:
+                wire.close()
+
+    def _line(self, connection: Connection) -> _Line:
+        line = self._lines.get(connection.name)
+        if line is None or line.connection is not connection:
             with self._lock:
-                pool = self._pools.setdefault(connection.name, DeadlineAdapter(connection.limits.concurrency))
-        return pool
-
-    def _read(self, answer: requests.Response) -> bytes:
-        raw = answer.raw
-        length = answer.headers.get("Content-Length", "")
-        if length.isdigit() and int(length) > self._body_cap:
-            raise _TooLarge
-        parts, size = [], 0
-        while part := raw.read1(_CHUNK, decode_content=True):
-            size += len(part)
-            if size > self._body_cap:
-                raise _TooLarge
-            parts.append(part)
-        raw.release_conn()
-        return b"".join(parts)
-
-    def _took(self, started: float) -> int:
-        return round((self._monotonic() - started) * 1000)
+                known = self._lines.get(connection.name)
+                pool = known.pool if known else Pool(connection.limits.concurrency)
+                line = self._lines[connection.name] = _Line(connection, credentials(connection.auth), pool)
+        return line
 
 
-def _prepare(connection: Connection, request: Request) -> requests.PreparedRequest:
-    prepared = requests.PreparedRequest()
-    prepared.prepare_method(request.method)
-    prepared.prepare_url(request.url, None)
-    # Credentials come last: neither a template nor a record ever holds them.
-    prepared.prepare_headers({"Accept-Encoding": "identity", **request.headers, **credentials(connection.auth)})
-    prepared.prepare_body(None if request.body is None else dumps(request.body), None)
-    if request.body is not None:
-        prepared.headers.setdefault("Content-Type", "application/json")
-    return prepared
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
 
 
-def _response(status: int, headers: Mapping[str, str], body: bytes, took_ms: int) -> Response:
-    kept = {name.lower(): value for name, value in headers.items() if name.lower() not in _DROPPED_HEADERS}
+def _response(answer: Answer, took_ms: int) -> Response:
+    headers, body = answer.headers, answer.body
+    for name in _DROPPED_HEADERS:
+        headers.pop(name, None)
     text = body[: TEXT_KEPT * 4].decode("utf-8", "replace")[:TEXT_KEPT]
-    return Response(status, kept, _json(kept.get("content-type", ""), body), text, took_ms)
+    return Response(answer.status, headers, _json(headers.get("content-type", ""), body), text, took_ms)
 
 
 def _json(content_type: str, body: bytes) -> Json:
@@ -141,41 +136,18 @@ def _json(content_type: str, body: bytes) -> Json:
         return None
 
 
-def _no_response(error: Exception, sent: bool, took_ms: int, timeout_s: float) -> NoResponse:
-    causes = _causes(error)
-    if isinstance(error, InvalidURL | InvalidHeader | LocationParseError | UnicodeError) and not sent:
+def _not_connected(error: BaseException | None, took_ms: int) -> NoResponse:
+    if isinstance(error, UnicodeError):
         return NoResponse("refused", f"cannot be sent: {_reason(error)}", False, took_ms)
-    late = any(
-        isinstance(cause, TimeoutError | requests.Timeout) or "Timeout" in type(cause).__name__ for cause in causes
-    )
-    if not sent:
-        if any(isinstance(cause, NameResolutionError | socket.gaierror) for cause in causes):
-            return NoResponse("connect", "the host's name is not known", False, took_ms)
-        if isinstance(error, SSLError) and not late:
-            return NoResponse("tls", f"no TLS connection: {_reason(error)}", False, took_ms)
-        what = f"no connection after {took_ms} ms" if late else f"no connection: {_reason(error)}"
-        return NoResponse("connect", what, False, took_ms)
-    if late:
-        return NoResponse("timeout", f"no complete answer within {timeout_s:g} s", True, took_ms)
-    return NoResponse("broken", f"the connection broke before the answer was complete: {_reason(error)}", True, took_ms)
+    if isinstance(error, TimeoutError):
+        return NoResponse("connect", f"no connection after {took_ms} ms", False, took_ms)
+    if isinstance(error, socket.gaierror):
+        return NoResponse("connect", "the host's name is not known", False, took_ms)
+    if isinstance(error, ssl.SSLError):
+        return NoResponse("tls", f"no TLS connection: {_reason(error)}", False, took_ms)
+    return NoResponse("connect", f"no connection: {_reason(error)}", False, took_ms)
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """The error and all it was made of: `requests` and urllib3 wrap each other's."""
-    found: list[BaseException] = []
-    todo: list[object] = [error]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, BaseException) and one not in found:
-            found.append(one)
-            todo += [*one.args, one.__cause__, one.__context__, getattr(one, "reason", None)]
-    return found
-
-
-def _reason(error: BaseException) -> str:
-    """What the innermost error says: the outer ones repeat the address, which the attempt has anyway."""
-    told = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
-    if told:
-        return str(told[-1].strerror)
-    inner = _causes(error)[-1]
-    return (str(inner) or type(inner).__name__)[:200]
+def _reason(error: BaseException | None) -> str:
+    told = error.strerror if isinstance(error, OSError) else None
+    return (told or str(error) or type(error).__name__)[:200]

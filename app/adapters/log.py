@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, MutableMapping
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal, TextIO
 
@@ -16,8 +19,10 @@ _KEPT_BACK = ("authorization", "token", "secret", "password", "cookie", "body", 
 #: `token` also names the hub's own claim tokens; those say which worker held a row and open nothing.
 _HARMLESS = frozenset({"claim_token"})
 _SHORTEST_SECRET = 4
+_LEVELS = {"warn": "warning", "exception": "error"}
+_BACKSLASH = "\\"
 
-Event = MutableMapping[str, Any]
+Event = dict[str, Any]
 
 
 def configure(
@@ -33,24 +38,16 @@ def configure(
     """
     out = stream or sys.stderr
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    render: Any = structlog.processors.JSONRenderer(default=str) if style == "json" else _logfmt()
+    line = _Line(_json.encode if style == "json" else _as_text, secrets)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.format_exc_info,
-            drop_secrets,
-            _Blotter(secrets),
-            render,
-        ],
+        processors=[line],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=True,
     )
     # Libraries speak through the standard logging: only what they warn of is wanted, in the same form.
     handler = logging.StreamHandler(out)
-    handler.setFormatter(_LibraryLines())
+    handler.setFormatter(_LibraryLines(line))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
@@ -59,56 +56,108 @@ def get_log(part: str) -> Any:
     return structlog.get_logger().bind(part=part)
 
 
-def drop_secrets(_: Any, __: str, event: Event) -> Event:
-    """Replace the value of every key that could hold a secret or a person's data."""
-    for key in event:
-        if _is_kept_back(key):
+class _Line:
+    """Makes the one line of a happening, without secrets and without people.
+
+    One step instead of a chain of structlog's own, for every event writes several lines.
+    """
+
+    def __init__(self, render: Callable[[Event], str], secrets: Iterable[str]) -> None:
+        self._render = render
+        # Longest first: a secret that holds another one goes as a whole.
+        known = sorted({secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True)
+        # Within a list or an error's arguments it is written as Python writes it.
+        forms = list(dict.fromkeys(form for secret in known for form in (secret, repr(secret)[1:-1])))
+        self._any = re.compile("|".join(map(re.escape, forms)))
+        self._spellings = list(dict.fromkeys(spelling for form in forms for spelling in _spellings(form)))
+
+    def __call__(self, _: Any, method: str, given: Any) -> str:
+        event: Event = {
+            "at": _now(),
+            "level": _LEVELS.get(method, method),
+            "event": given.pop("event", ""),
+            **given,
+        }
+        if "exc_info" in event:
+            structlog.processors.format_exc_info(None, method, event)
+        for key in _kept_back(tuple(event)):
             event[key] = "[kept back]"
-    return event
+        line = self._render(event)
+        # Asked of the whole line, for that is quick; blotted out value by value, so that the line keeps its form.
+        for spelling in self._spellings:
+            if spelling in line:
+                return self._render({key: self._blotted(value) for key, value in event.items()})
+        return line
+
+    def _blotted(self, value: Any) -> Any:
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        return self._any.sub("[secret]", str(value))
+
+
+def _now() -> str:
+    nanos = time.time_ns()
+    return f"{_second(nanos // 1_000_000_000)}.{nanos // 1_000 % 1_000_000:06d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(number: int) -> str:
+    return datetime.fromtimestamp(number, UTC).isoformat()[:19]
 
 
 @lru_cache(maxsize=1024)
-def _is_kept_back(key: str) -> bool:
-    lowered = key.lower()
-    return lowered not in _HARMLESS and any(word in lowered for word in _KEPT_BACK)
+def _kept_back(keys: tuple[str, ...]) -> list[str]:
+    """The keys whose values could be a secret or a person's data."""
+    lowered = [(key, key.lower()) for key in keys]
+    return [key for key, name in lowered if name not in _HARMLESS and any(word in name for word in _KEPT_BACK)]
 
 
-class _Blotter:
-    """Blots known secret values out of every text of a line."""
+def _spellings(secret: str) -> list[str]:
+    """The secret as it may stand in a line."""
+    doubled = secret.replace(_BACKSLASH, _BACKSLASH * 2)
+    return [secret, _escaped(secret), _escaped(doubled), _json.encode(secret)[1:-1]]
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        # Longest first: a secret that holds another one goes as a whole.
-        known = sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
-        self._any = re.compile("|".join(map(re.escape, known))) if known else None
 
-    def __call__(self, _: Any, __: str, event: Event) -> Event:
-        if self._any is not None:
-            for key, value in event.items():
-                if isinstance(value, str) and self._any.search(value):
-                    event[key] = self._any.sub("[secret]", value)
-        return event
+# --- forms of a line -----------------------------------------------------------------------------
+
+# Made once: `json.dumps` with options builds an encoder at each call.
+_json = json.JSONEncoder(default=str)
+
+
+def _as_text(event: Event) -> str:
+    line = " ".join([f"{_name(key)}={_word(value)}" for key, value in event.items() if key != "exception"])
+    # A stack trace belongs on lines of its own: quoted into one it is unreadable.
+    return f"{line}\n{event['exception']}" if event.get("exception") else line
+
+
+@lru_cache(maxsize=1024)
+def _name(key: str) -> str:
+    # A slip in a key must not cost the line.
+    return re.sub(r"[\x00- ]", "_", key)
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    if " " in text or "=" in text or '"' in text:
+        return f'"{_escaped(text.replace(_BACKSLASH, _BACKSLASH * 2))}"'
+    return _escaped(text) if "\n" in text else text
+
+
+def _escaped(text: str) -> str:
+    return text.replace('"', _BACKSLASH + '"').replace("\n", _BACKSLASH + "n")
 
 
 class _LibraryLines(logging.Formatter):
+    def __init__(self, line: _Line) -> None:
+        super().__init__()
+        self._line = line
+
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        event: Event = {"event": text, "level": record.levelname.lower(), "part": record.name}
-        for processor in structlog.get_config()["processors"][2:]:
-            event = processor(None, record.levelname.lower(), event)
-        return str(event)
-
-
-def _logfmt() -> Callable[[Any, str, Event], str]:
-    render = structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"], bool_as_flag=False)
-
-    def line(logger: Any, name: str, event: Event) -> str:
-        # A stack trace belongs on lines of its own: quoted into one it is unreadable.
-        trace = event.pop("exception", "")
-        # The renderer refuses names with blanks; a slip in a key must not cost the line.
-        clean: Event = {key.replace(" ", "_"): value for key, value in event.items()}
-        text = render(logger, name, clean)
-        return f"{text}\n{trace}" if trace else text
-
-    return line
+        return self._line(None, record.levelname.lower(), {"event": text, "part": record.name})

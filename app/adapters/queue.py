@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import redis.exceptions
 from redis import Redis
@@ -22,14 +23,17 @@ from app.errors import QueueUnavailable
 QUEUE = "lanes"
 #: The only function that a job may name.
 JOB = "app.jobs.drain"
-#: For so long a lane counts as woken, in seconds, if no worker has taken the wake-up by then.
+#: For so long a lane counts as woken, in seconds, if no worker holds it by then or says again that it does.
 FLAG_S = 30
 #: A wake-up that nobody took for so long is worth nothing: the clock sends new ones.
 _JOB_TTL_S = 60
 #: With so many wake-ups waiting, more of them help nobody.
 _QUEUE_FULL = 1_000
+#: Deletes a flag that is still one's own.
+_LET_GO = "return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('del', KEYS[1]) or 0"
 _SOCKET_S = 2.0
 _WORKER_TTL_S = 35
+_HEARTBEAT_S = 5.0
 #: A worker that has not reached Redis for so long ends, so that whatever started it starts it afresh.
 GONE_S = 60.0
 
@@ -63,7 +67,7 @@ class Wakes:
     """Wakes lanes through Redis; in a worker process, also takes the wake-ups. Raises `QueueUnavailable`."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._url, self._me = url, uuid4().hex
         self._redis = _client(url, socket_timeout=_SOCKET_S, retry=Retry(NoBackoff(), 1))
         self._queue = Queue(QUEUE, connection=self._redis, job_class=LaneJob, serializer=JSONSerializer)
 
@@ -82,10 +86,21 @@ class Wakes:
                 )
         return True
 
-    def clear(self, lane: str) -> None:
-        """From now on a new wake-up of the lane counts again. To be called before looking for its work."""
+    def hold(self, lane: str) -> None:
+        """Keep a lane that was woken from being woken again until this process lets go of it, or `FLAG_S` long.
+
+        The last to say so holds it. A lane that was not woken is left as it is.
+        """
         with _unavailable():
-            self._redis.delete(_flag(lane))
+            self._redis.set(_flag(lane), self._me, xx=True, ex=FLAG_S)
+
+    def let_go(self, lane: str) -> None:
+        """From now on the lane can be woken again, unless another process holds it.
+
+        To be called before looking for its work once more: what came before that look, woke nobody.
+        """
+        with _unavailable():
+            self._redis.eval(_LET_GO, 1, _flag(lane), self._me)
 
     def ping(self) -> None:
         """Raises `QueueUnavailable` when Redis does not answer."""
@@ -137,8 +152,32 @@ class LaneWorker(SimpleWorker):
             log_job_description=False,
         )
 
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run a job and forget it: the ledger and the log tell what was done, RQ's registries of jobs are not kept.
+
+        A job that is lost here, with this process, is one kick less: the clock sends another.
+        """
+        try:
+            job.perform()
+        except Exception as error:
+            self.log.error("job %s failed", job.id, exc_info=error)
+        with self.connection.pipeline(transaction=False) as commands:
+            commands.delete(job.key)
+            commands.lrem(queue.intermediate_queue_key, 1, job.id)
+            commands.execute()
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """`rq suspend` is not wanted: it is the hub's connections that can be paused."""
+
+    def set_state(self, state: str, pipeline: Any = None) -> None:
+        """Tell Redis only what is new."""
+        if state != self.get_state():
+            super().set_state(state, pipeline)
+
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """Tell Redis that this worker lives; give up when Redis has been away for too long."""
+        """Tell Redis now and then that this worker lives; give up when Redis has been away for too long."""
+        if pipeline is None and time.monotonic() - self._last_seen < min(_HEARTBEAT_S, GONE_S):
+            return
         try:
             super().heartbeat(timeout, pipeline)
         except redis.exceptions.ConnectionError as error:

@@ -1,148 +1,159 @@
-"""Kept-alive HTTP connections that end at a deadline and remember whether anything was sent.
+"""Kept-alive connections, plain and TLS. Every wait on them ends at the deadline of the whole call.
 
-`requests` counts its time-out anew with every byte that comes in, so that an answer in drips never ends; here every
-wait for the socket is cut to what is left of the whole call.
+`requests`' own transport counts a time-out anew with every byte that comes in, so that an answer in drips never ends,
+and a small call takes it six times the CPU.
 """
 
 from __future__ import annotations
 
-import io
+import select
 import socket
+import ssl
 import threading
 import time
-from http.client import HTTPResponse as PlainResponse
-from typing import Any
+from functools import cache
+from typing import NamedTuple
 
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 #: A connection that lay idle for longer is not used again: most servers close theirs after 5 s or more, and a request
 #: that meets the closing may or may not have been read.
 _IDLE_S = 4.0
+_CONNECT_S = 10.0
+_READ = 65_536  # bytes
 
 
-class Trace(threading.local):
-    """What happened to the request that this thread is sending."""
+class Origin(NamedTuple):
+    """Where a connection leads."""
 
-    sent = False  # a byte of it may have left
-
-
-trace = Trace()
-
-
-class DeadlineAdapter(HTTPAdapter):
-    """`requests`' transport with connections of this module. No retries, no proxies from the environment."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(pool_connections=2, pool_maxsize=size, max_retries=0)
-
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
-        """Called by `requests`: a pool manager that opens connections with a deadline."""
-        self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+    tls: bool
+    host: str
+    port: int
 
 
-class _UntilDeadline(io.RawIOBase):
-    """A socket's incoming bytes, up to a moment."""
-
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock, self._deadline = sock, deadline
-        self._raw = sock.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer was not complete in time")
-        self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
-        super().close()
+class NotConnectedError(Exception):
+    """There is no connection, so nothing was sent. `__cause__` tells why."""
 
 
-class _Source:
-    """What `http.client` reads a response from."""
-
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock, self._deadline = sock, deadline
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_UntilDeadline(self._sock, self._deadline))
-
-
-class _Timed(HTTPConnection):
-    """A connection that notes when it begins to send, and reads up to a deadline."""
+class Wire:
+    """One open connection, used by one call at a time."""
 
     idle_since = 0.0
-    _gathered: bytearray | None = None
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        # Head and body leave together: half the system calls, and one packet for most requests.
-        self._gathered = bytearray()
+    def __init__(self, origin: Origin, deadline: float) -> None:
+        """Raises `NotConnectedError`."""
+        self.origin, self.deadline = origin, deadline
         try:
-            super().request(*args, **kwargs)
-            whole = self._gathered
-        finally:
-            self._gathered = None
-        self.send(bytes(whole))
+            self._socket = _connected(origin, deadline)
+        except (OSError, UnicodeError) as error:
+            raise NotConnectedError from error
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
 
-    def send(self, data: Any) -> None:
-        if self._gathered is not None and isinstance(data, (bytes, bytearray)):
-            self._gathered += data
-            return
-        if self.sock is None:
-            self.connect()
-        trace.sent = True
-        super().send(data)
+    def send(self, data: bytes) -> None:
+        """Send it all before the deadline."""
+        self._socket.settimeout(_left(self.deadline))
+        sent = self._socket.send(data)
+        while sent < len(data):
+            self._socket.settimeout(_left(self.deadline))
+            sent += self._socket.send(memoryview(data)[sent:])
 
-    def getresponse(self) -> Any:
-        # urllib3 has set `timeout` to what is left of the call's total.
-        deadline = time.monotonic() + (self.timeout or 0.0)
+    def receive(self) -> bytes:
+        """What has come in, at least a byte; b"" once the peer has closed. Waits until the deadline."""
+        self._socket.settimeout(_left(self.deadline))
+        return self._socket.recv(_READ)
 
-        def response(sock: socket.socket, method: str | None = None) -> PlainResponse:
-            return PlainResponse(_Source(sock, deadline), method=method)  # type: ignore[arg-type]
+    def quiet(self) -> bool:
+        """Whether nothing has come in unasked; the peer's closing counts as something."""
+        return not self._poll.poll(0)
 
-        self.response_class = response  # type: ignore[assignment]
-        return super().getresponse()
-
-
-class _TimedTls(_Timed, HTTPSConnection):
-    """The same over TLS."""
+    def close(self) -> None:
+        """Close it; harmless when it is closed."""
+        self._socket.close()
 
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Timed
+class Pool:
+    """The connections of one connection of the site that are not in use, the longest idle first."""
 
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        return _fresh(super()._get_conn(timeout))
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._idle: list[Wire] = []
 
-    def _put_conn(self, conn: Any) -> None:
-        super()._put_conn(_rested(conn))
+    def take(self, origin: Origin, deadline: float) -> Wire:
+        """A connection to `origin` for a call until `deadline`: a kept one, else a new one."""
+        while (wire := self._kept(origin)) is not None:
+            if wire.quiet():
+                wire.deadline = deadline
+                return wire
+            wire.close()
+        return Wire(origin, deadline)
+
+    def put(self, wire: Wire) -> None:
+        """Keep a connection whose last answer was read to its end."""
+        wire.idle_since = time.monotonic()
+        with self._lock:
+            self._idle.append(wire)
+            oldest = self._idle.pop(0) if len(self._idle) > self._size else None
+        if oldest is not None:
+            oldest.close()
+
+    def close(self) -> None:
+        """Close those that are not in use."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for wire in idle:
+            wire.close()
+
+    def _kept(self, origin: Origin) -> Wire | None:
+        found, oldest = None, time.monotonic() - _IDLE_S
+        with self._lock:
+            idle = self._idle
+            while idle and idle[0].idle_since <= oldest:
+                idle.pop(0).close()
+            # The last one used first: under little load the others grow old and go.
+            for at in range(len(idle) - 1, -1, -1):
+                if idle[at].origin == origin:
+                    found = idle.pop(at)
+                    break
+        return found
 
 
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TimedTls
-
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        return _fresh(super()._get_conn(timeout))
-
-    def _put_conn(self, conn: Any) -> None:
-        super()._put_conn(_rested(conn))
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the call's time is over")
+    return left
 
 
-def _fresh(conn: Any) -> Any:
-    if conn.sock is not None and time.monotonic() - conn.idle_since > _IDLE_S:
-        conn.close()
-    return conn
+def _connected(origin: Origin, deadline: float) -> socket.socket:
+    """Like `socket.create_connection`, but all addresses together get the call's time, and each at most its share."""
+    refused: OSError | None = None
+    for family, kind, protocol, _, address in socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(min(_CONNECT_S, _left(deadline)))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            sock.close()
+            refused = error
+            continue
+        try:
+            return _secured(sock, origin, deadline) if origin.tls else sock
+        except BaseException:
+            sock.close()
+            raise
+    raise refused or OSError("the host has no address")
 
 
-def _rested(conn: Any) -> Any:
-    if conn is not None:
-        conn.idle_since = time.monotonic()
-    return conn
+def _secured(sock: socket.socket, origin: Origin, deadline: float) -> ssl.SSLSocket:
+    sock.settimeout(min(_CONNECT_S, _left(deadline)))
+    return _tls().wrap_socket(sock, server_hostname=origin.host.rstrip("."))
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+    context.set_alpn_protocols(["http/1.1"])
+    return context

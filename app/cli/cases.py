@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from app import bootstrap
 from app.cli.context import Cli, pass_cli
-from app.cli.output import json_option
-from app.core.jsontext import dump_text
-from app.pipeline.cases import Case, run_cases
+from app.cli.output import json_option, print_json
+
+if TYPE_CHECKING:
+    from app.pipeline.cases import Case
 
 
 @click.command("test")
@@ -20,6 +23,8 @@ def test_command(cli: Cli, names: tuple[str, ...], as_json: bool) -> None:
 
     A failure names the file and line of its case and every difference; then it ends with 1.
     """
+    from app.pipeline.cases import run_cases
+
     # Cases bring their own settings: a secret that is not set, or no connection yet, is no reason to skip them.
     site = cli.site(allow_missing_env=True, need_connections=False)
     bootstrap.quiet_log()
@@ -30,7 +35,7 @@ def test_command(cli: Cli, names: tuple[str, ...], as_json: bool) -> None:
     ]
     failed = [case for case in run if case.faults]
     if as_json:
-        click.echo(dump_text([_as_json(case) for case in run]))
+        print_json([_as_json(case) for case in run])
     else:
         for case in failed:
             click.echo(f"{case.where} {case.of}: {case.name}")

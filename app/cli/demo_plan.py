@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from app.errors import ConfigError
 from app.model import Json, Problem
 
@@ -43,6 +41,8 @@ class Plan:
 
 def read_plan(site: Path) -> Plan:
     """The site's plan. Raises `ConfigError` when there is none, or when something in it is missing."""
+    import yaml
+
     path = site / FILE
     try:
         value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))

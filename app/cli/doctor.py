@@ -5,9 +5,7 @@ from __future__ import annotations
 import click
 
 from app.cli.context import Cli, pass_cli
-from app.cli.doctor_checks import examine
-from app.cli.output import json_option
-from app.core.jsontext import dump_text
+from app.cli.output import json_option, print_json
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -20,9 +18,11 @@ def doctor_command(cli: Cli, as_json: bool) -> None:
 
     Sends nothing to a vendor: it only tries whether a connection can be opened.
     """
+    from app.cli.doctor_checks import examine
+
     findings = list(examine(cli))
     if as_json:
-        click.echo(dump_text([{"level": one.level, "about": one.about, "what": one.what} for one in findings]))
+        print_json([{"level": one.level, "about": one.about, "what": one.what} for one in findings])
     else:
         width = max(len(one.about) for one in findings)
         for one in findings:

@@ -6,9 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import click
-import simplejson
 
-from app.core.jsontext import dump_text
 from app.model import Json
 
 #: Adds `--json` to a list.
@@ -25,7 +23,7 @@ _SHORTEST_SECRET = 4
 def rows(found: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_json: bool, none: str) -> None:
     """Print rows with these columns; `none` is said when there are none. JSON holds every field of a row."""
     if as_json:
-        click.echo(dump_text(list(found)))
+        print_json(list(found))
         return
     if not found:
         click.echo(none)
@@ -38,8 +36,17 @@ def rows(found: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_json
         click.echo(text.rstrip())
 
 
+def print_json(value: Json) -> None:
+    """Print a value in one line, for machines."""
+    from app.core.jsontext import dump_text
+
+    click.echo(dump_text(value))
+
+
 def pretty(value: Json) -> str:
     """JSON over several lines, numbers exactly as they are."""
+    import simplejson
+
     return str(simplejson.dumps(value, use_decimal=True, indent=2, ensure_ascii=False))
 
 

@@ -8,13 +8,16 @@ from decimal import Decimal
 from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from app.core.connectors import Connector
 from app.core.jsontext import dumps, loads
 from app.errors import DataError
 from app.model import Json
+
+if TYPE_CHECKING:
+    from app.core.connectors import Connector
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 

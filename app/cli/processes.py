@@ -10,6 +10,7 @@ import click
 
 from app import bootstrap
 from app.cli.context import Cli, pass_cli
+from app.cli.launch import name_process
 from app.errors import ConfigError, HubError
 
 
@@ -27,6 +28,7 @@ def web_command(cli: Cli, host: str | None, port: int | None, processes: int, th
     from granian.log import LogLevels
     from granian.server import Server
 
+    name_process("web")
     if not (host and port and threads):
         # Told everything, as by `up`, this process needs no files: only the one that serves reads them.
         hub = cli.site().hub
@@ -44,7 +46,7 @@ def web_command(cli: Cli, host: str | None, port: int | None, processes: int, th
         websockets=False,
         workers=processes,
         blocking_threads=threads,
-        # Below that it only warns of 16 threads on few cores, which is what was measured as best.
+        # Below that it only warns of more threads than cores: they wait for commits, most of the time.
         log_level=LogLevels.error,
     )
     load = partial(_load_web, cli, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
@@ -57,6 +59,7 @@ def _load_web(cli: Cli, address: str) -> Any:
 
     # The server's own process may be killed without a chance to end this one, and a new one wants its port.
     bootstrap.die_with_parent(at_once=True)
+    name_process("web")
     try:
         services = bootstrap.services(cli.site(), cli.settings, cli.env, part="web")
         app = create_app(services)
@@ -73,6 +76,7 @@ def worker_command(cli: Cli) -> None:
     """Read events and carry out deliveries."""
     from app.pipeline.worker import run_worker
 
+    name_process("worker")
     bootstrap.need_redis(cli.settings)
     run_worker(bootstrap.services(cli.site(), cli.settings, cli.env, part="worker"))
 
@@ -83,5 +87,6 @@ def clock_command(cli: Cli) -> None:
     """Wake whatever is due. Several may run; one at a time holds the lease."""
     from app.pipeline.clock import run_clock
 
+    name_process("clock")
     bootstrap.need_redis(cli.settings)
     run_clock(bootstrap.services(cli.site(), cli.settings, cli.env, part="clock"))

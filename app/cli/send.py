@@ -8,8 +8,6 @@ import click
 
 from app import bootstrap
 from app.cli.context import Cli, pass_cli
-from app.cli.payload import find_fixture, read_with
-from app.core.signatures import sign
 from app.errors import HubError
 
 
@@ -26,6 +24,9 @@ def send_command(cli: Cli, connection: str, fixture: str, settings: tuple[str, .
 
     FIXTURE is a file, or the name of one in the connector's fixtures.
     """
+    from app.cli.payload import find_fixture, read_with
+    from app.core.signatures import sign
+
     site = cli.site()
     known = site.connections.get(connection)
     if known is None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from app.cli.context import Cli, pass_cli
-from app.cli.output import json_option
-from app.cli.story_text import lines
-from app.core.jsontext import dump_text
-from app.core.masking import Masker
-from app.pipeline.story import tell
+from app.cli.output import json_option, print_json
+
+if TYPE_CHECKING:
+    from app.core.masking import Masker
 
 
 @click.command("trace")
@@ -21,10 +22,13 @@ def trace_command(cli: Cli, number: str, as_json: bool) -> None:
 
     Persons and secrets are masked. Ends with 1 when nothing has that number.
     """
+    from app.cli.story_text import lines
+    from app.pipeline.story import tell
+
     found = _masker(cli).value(tell(cli.ledger, number))
     stories = found["stories"]
     if as_json:
-        click.echo(dump_text(found))
+        print_json(found)
     elif not stories:
         click.echo(f"nothing has the number {number}", err=True)
     for index, story in enumerate(() if as_json else stories):
@@ -40,6 +44,8 @@ def trace_command(cli: Cli, number: str, as_json: bool) -> None:
 
 def _masker(cli: Cli) -> Masker:
     """Hides what any connector of the site calls personal, and every secret."""
+    from app.core.masking import Masker
+
     site = cli.site(allow_missing_env=True)
     personal = {key for connector in site.connectors.values() for key in connector.personal}
     secrets = {secret for connection in site.connections.values() for secret in connection.secret_values}

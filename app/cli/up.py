@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +16,10 @@ from app import bootstrap
 from app.cli.context import Cli, pass_cli
 from app.cli.launch import launch
 from app.cli.supervise import Child, Supervisor
-from app.core.site import Site
 from app.errors import HubError
+
+if TYPE_CHECKING:
+    from app.core.site import Site
 
 _LISTEN_S = 60.0
 #: What the processes work with, loaded once before they are forked.

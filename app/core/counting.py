@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 
 from app.core.jsontext import dump_text
 
@@ -18,12 +19,20 @@ class Tally:
     """Adds up counters until they are written with the transaction that they count."""
 
     def __init__(self) -> None:
-        self._amounts: Counter[tuple[str, str]] = Counter()
+        self._amounts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
 
     def add(self, name: str, **labels: str) -> None:
         """One more. Label values come from configuration only, never from a payload."""
-        self._amounts[name, dump_text(dict(sorted(labels.items())))] += 1
+        self._amounts[name, tuple(labels.items())] += 1
 
     def amounts(self) -> dict[tuple[str, str], float]:
         """{(name, labels as JSON): amount}, as the ledger takes them."""
-        return {key: float(amount) for key, amount in self._amounts.items()}
+        found: Counter[tuple[str, str]] = Counter()
+        for (name, labels), amount in self._amounts.items():
+            found[name, _text(labels)] += amount
+        return {key: float(amount) for key, amount in found.items()}
+
+
+@lru_cache(maxsize=1024)
+def _text(labels: tuple[tuple[str, str], ...]) -> str:
+    return dump_text(dict(sorted(labels)))

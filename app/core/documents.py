@@ -61,11 +61,16 @@ def identifiers(kind: str, body: Json) -> list[Identifier]:
     return list(dict.fromkeys(found))
 
 
+_NOTHING = Decimal(0)
+
+
 def quantity(line: Json, name: str) -> Decimal:
     """A quantity of a line (`announced`, `received`, `accepted`, `rejected`), 0 when it is not said."""
     value: Any = (line.get("quantity") or {}).get(name)
+    if value is None:
+        return _NOTHING
     try:
-        return Decimal(str(value if value is not None else 0))
+        return Decimal(value if type(value) is int else str(value))
     except InvalidOperation:
         raise DataError(f"{value!r} is no quantity", path=f"lines[{line.get('key')}].quantity.{name}") from None
 

@@ -45,7 +45,9 @@ def text_of(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, Decimal):
-        return format(_sane(value), "f")
+        text = str(value)
+        # Nearly every number is written as it is; an exponent may stand for more digits than fit the memory.
+        return text if value.is_finite() and len(text) < 100 and "E" not in text else format(_sane(value), "f")
     if isinstance(value, datetime):
         return iso(value.replace(tzinfo=value.tzinfo or UTC))
     raise Refused(f"{kind_of(value)} cannot be written as text", "give a default, or pick a field of it")
@@ -88,7 +90,11 @@ def round_half_up(value: Decimal, places: int) -> Decimal:
     """The decimal with exactly `places` digits behind the point; a half goes away from zero, as merchants expect."""
     if not isinstance(places, int) or not 0 <= places <= 12:
         raise Refused(f"{shown(places)} is no number of places", "write 0 to 12")
-    return value.quantize(Decimal(1).scaleb(-places), context=Context(prec=MAX_DIGITS, rounding=ROUND_HALF_UP))
+    return value.quantize(_PLACES[places], context=_HALF_UP)
+
+
+_PLACES = [Decimal(1).scaleb(-places) for places in range(13)]
+_HALF_UP = Context(prec=MAX_DIGITS, rounding=ROUND_HALF_UP)
 
 
 def calculate(operator: str, left: Any, right: Any) -> Any:
@@ -138,8 +144,8 @@ def _decimals(operator: str, left: Decimal, right: Decimal) -> Decimal:
 def _digits(value: int | Decimal) -> int:
     if isinstance(value, int):
         return value.bit_length() // 3
-    exponent = value.as_tuple().exponent
-    return len(value.as_tuple().digits) + abs(exponent if isinstance(exponent, int) else MAX_DIGITS)
+    _, digits, exponent = value.as_tuple()
+    return len(digits) + abs(exponent if isinstance(exponent, int) else MAX_DIGITS)
 
 
 def shown(value: Any) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from jinja2 import TemplateSyntaxError
 
+from app.core.expression_functions import function_of
 from app.core.expression_nodes import Chosen, Each, Expression, Items, Literal, Mixed, Node, Object
 from app.core.inspection import Fault, Vocabulary, exact, faults, shape_of, spell
 from app.core.sandbox import Sandbox
@@ -66,9 +67,7 @@ class Compiler:
             self._report(path, fault)
         if found:
             return Literal(None)
-        return Expression(
-            text, tree, self._sandbox.compile_tree(text, tree), self._locate(path, False), bool(spell(tree))
-        )
+        return Expression(text, tree, function_of(tree, self._sandbox), self._locate(path, False), spell(tree))
 
     def _mapping(self, node: dict[str, Json], path: Path, names: Names) -> Node:
         reserved = [key for key in node if key.startswith("$") and not key.startswith("$$")]

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from jinja2 import TemplateError, UndefinedError, nodes
 
 from app.core.exact import Refused, kind_of, shown, text_of
-from app.core.inspection import spell, what_is_missing
+from app.core.inspection import what_is_missing
 from app.core.sandbox import OMIT, Missing, Omit, Scope
 from app.core.source import Where
 from app.errors import UnknownWord
@@ -19,6 +19,13 @@ from app.model import Json
 
 #: How deep lists and objects may be nested in what is made.
 MAX_DEPTH = 100
+
+
+_SCALARS = frozenset({int, bool, type(None), Decimal, Omit})
+_FAULTS = (
+    *(UnknownWord, Refused, TemplateError),
+    *(TypeError, ValueError, LookupError, ArithmeticError, RecursionError),
+)
 
 
 class RenderFault(Exception):
@@ -45,7 +52,7 @@ class Literal:
 
     def render(self, scope: Scope) -> Any:
         """The scalar."""
-        scope.budget.spend(len(self.value) if isinstance(self.value, str) else 1)
+        scope.budget.spend(len(self.value) if isinstance(self.value, str) else 0)
         return self.value
 
 
@@ -57,40 +64,50 @@ class Expression:
     tree: nodes.Expr
     evaluate: Callable[[Scope], Any]
     where: Where
-    is_lookup: bool
+    spelt: str  # a plain look-up as it is written, else ""
 
     def render(self, scope: Scope) -> Any:
-        """What the expression gives."""
+        """What the expression gives, as JSON has it."""
         try:
             found = self.evaluate(scope)
             kind = type(found)
             if kind is str:
                 scope.budget.spend(len(found))
                 return found
-            if kind is int or kind is bool or found is None or kind is Decimal or kind is Omit:
-                scope.budget.spend(1)
+            if kind in _SCALARS:
+                scope.budget.spend(0)
                 return found
             if kind is dict or kind is list:
-                spend = scope.budget.spend_on if self.is_lookup else scope.budget.spend_on_new
+                spend = scope.budget.spend_on if self.spelt else scope.budget.spend_on_new
                 if spend(found):
                     return found
             plain = _plain(found, 0)
             scope.budget.spend_on_new(plain)
             return plain
-        except UnknownWord as error:
-            raise RenderFault(error.what, error.todo, self.where, word=True) from None
-        except Refused as error:
-            raise RenderFault(f"{error.what} in {{{{ {self.text} }}}}", error.todo, self.where) from None
-        except UndefinedError as error:
-            raise self._missing(error, scope) from None
-        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError) as error:
-            what = f"{{{{ {self.text} }}}} cannot be worked out: {error or type(error).__name__}"
-            raise RenderFault(what, "", self.where) from None
+        except _FAULTS as error:
+            raise self._fault(error, scope) from None
 
-    def _missing(self, error: UndefinedError, scope: Scope) -> RenderFault:
-        what = what_is_missing(self.tree, scope) or f"{error} in {{{{ {self.text} }}}}"
-        todo = "correct its source, or give a default: {{ … | default(…) }}"
-        return RenderFault(what, todo, self.where)
+    def items(self, scope: Scope) -> Any:
+        """`render` for what is only gone through: a list of the message is not measured before its items are."""
+        if self.spelt:
+            try:
+                found = self.evaluate(scope)
+            except _FAULTS as error:
+                raise self._fault(error, scope) from None
+            if type(found) is list:
+                return found
+        return self.render(scope)
+
+    def _fault(self, error: Exception, scope: Scope) -> RenderFault:
+        if isinstance(error, UnknownWord):
+            return RenderFault(error.what, error.todo, self.where, word=True)
+        if isinstance(error, Refused):
+            return RenderFault(f"{error.what} in {{{{ {self.text} }}}}", error.todo, self.where)
+        if isinstance(error, UndefinedError):
+            what = what_is_missing(self.tree, scope) or f"{error} in {{{{ {self.text} }}}}"
+            return RenderFault(what, "correct its source, or give a default: {{ … | default(…) }}", self.where)
+        what = f"{{{{ {self.text} }}}} cannot be worked out: {error or type(error).__name__}"
+        return RenderFault(what, "", self.where)
 
 
 def _plain(value: Any, depth: int) -> Json:
@@ -209,8 +226,9 @@ class Each:
 
     def render(self, scope: Scope) -> list[Any]:
         """The made list, without omitted items."""
+        each = self.each
         try:
-            items = self.each.render(scope)
+            items = each.items(scope) if isinstance(each, Expression) else each.render(scope)
         except RenderFault as fault:
             fault.steps.append(".$each")
             raise
@@ -218,12 +236,12 @@ class Each:
             no_list = RenderFault(f"{kind_of(items)} is no list", "give a default: default([])", self.where)
             no_list.steps.append(".$each")
             raise no_list
-        stands_for = spell(self.each.tree) if isinstance(self.each, Expression) else ""
+        spelt, count = each.spelt if isinstance(each, Expression) else "", len(items)
         made: list[Any] = []
         for index, item in enumerate(items):
-            aliases = {self.name: f"{scope.full_name(stands_for)}[{index}]"} if stands_for else {}
-            loop = {"index": index + 1, "first": index == 0, "last": index + 1 == len(items), "length": len(items)}
-            inner = scope.inner({self.name: item, "loop": loop}, aliases)
+            scope.budget.spend(0)
+            loop = {"index": index + 1, "first": index == 0, "last": index + 1 == count, "length": count}
+            inner = scope.inner({self.name: item, "loop": loop}, (self.name, spelt, index))
             try:
                 if self.condition is not None and not holds(self.condition, inner):
                     continue

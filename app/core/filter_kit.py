@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
-from jinja2 import pass_context
-
 from app.core.exact import Refused
-from app.core.sandbox import Missing, Scope, measure
+from app.core.sandbox import Missing, Scope, measure, refuse_missing
 from app.model import Json
 
 #: How many items a list may have that a filter makes.
@@ -18,7 +17,8 @@ MAX_ITEMS = 100_000
 NOT_GIVEN: Any = object()
 
 
-_SCALARS = frozenset({bool, int, dict, type(None)})
+# What is surely no iterator: asking is slow.
+_KNOWN = frozenset({str, list, dict, bool, int, type(None), Decimal})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +47,25 @@ class Filter:
 def guarded(spec: Filter) -> Callable[..., Any]:
     """The filter as Jinja calls it: missing values refused, size and time counted, lists made of iterators."""
 
-    @pass_context
-    def call(scope: Scope, value: Any, *args: Any, **kwargs: Any) -> Any:
-        scope.budget.spend(1)
-        if not spec.takes_missing:
+    run, with_scope, takes_missing = spec.call, spec.with_scope, spec.takes_missing
+
+    def call(scope: Scope, value: Any, *args: Any, **named: Any) -> Any:
+        if not takes_missing:
             refuse_missing(value)
             for given in args:
                 refuse_missing(given)
-            for given in kwargs.values():
+            for given in named.values():
                 refuse_missing(given)
         try:
-            result = spec.call(scope, value, *args, **kwargs) if spec.with_scope else spec.call(value, *args, **kwargs)
+            result = run(scope, value, *args, **named) if with_scope else run(value, *args, **named)
         except TypeError as error:
             raise Refused(f"{spec.name}: {_readable(error)}", f"it is written {spec.usage}") from None
-        kind = type(result)
-        if kind is str or kind is list:
-            scope.budget.spend(len(result))
-        elif kind not in _SCALARS and isinstance(result, Iterator):
+        if type(result) not in _KNOWN and isinstance(result, Iterator):
             result = bounded(result)
-            scope.budget.spend(len(result))
+        scope.budget.spend(len(result) if isinstance(result, (str, list)) else 0)
         return result
 
     return call
-
-
-def refuse_missing(value: Any) -> None:
-    """Raises Jinja's error, naming what is missing, when the value is not there."""
-    if isinstance(value, Missing):
-        str(value)
 
 
 def bounded(items: Iterator[Any]) -> list[Any]:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from jinja2 import pass_context
 from jinja2.tests import TESTS as JINJA_TESTS
 
 from app.core import filters_lists, filters_numbers, filters_text
 from app.core.exact import Refused, is_number, kind_of, shown, text_of
-from app.core.filter_kit import NOT_GIVEN, Example, Filter, at, guarded, refuse_missing, rows
-from app.core.sandbox import Missing, Scope
+from app.core.filter_kit import NOT_GIVEN, Example, Filter, at, guarded, rows
+from app.core.sandbox import Missing, Scope, refuse_missing
 from app.core.tables import Table
 from app.errors import UnknownWord
 
@@ -45,7 +44,7 @@ def _holds(scope: Scope, value: Any, test: str, args: tuple[Any, ...]) -> bool:
     if not test:
         refuse_missing(value)
         return bool(value)
-    return bool(scope.environment.call_test(test, value, list(args), context=scope))
+    return bool(scope.environment.test(test)(scope, value, *args))
 
 
 def _table(tables: Tables) -> Callable[..., str]:
@@ -209,14 +208,15 @@ def jinja_tests() -> dict[str, Any]:
 
 
 def _guarded_test(test: Test) -> Any:
-    @pass_context
+    run, takes_missing = test.call, test.takes_missing
+
     def call(scope: Scope, value: Any, *args: Any) -> bool:
         scope.budget.spend(0)
-        if not test.takes_missing:
+        if not takes_missing:
             for given in (value, *args):
                 refuse_missing(given)
         try:
-            return test.call(value, *args)
+            return run(value, *args)
         except TypeError:
             raise Refused(f"'is {test.name}' does not work on {kind_of(value)}") from None
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.core.exact import Refused, decimal_of, is_number, kind_of, plain_number, text_of
-from app.core.filter_kit import MAX_ITEMS, NOT_GIVEN, Example, Filter, at, key_of, refuse_missing, rows
-from app.core.sandbox import Missing, Scope
+from app.core.filter_kit import MAX_ITEMS, NOT_GIVEN, Example, Filter, at, key_of, rows
+from app.core.sandbox import Missing, Scope, refuse_missing
 
 _LINES = {"lines": [{"sku": "A", "n": 1}, {"sku": "B", "n": 2}, {"sku": "A", "n": 3}]}
 
@@ -142,10 +142,10 @@ def _map(scope: Scope, value: Any, name: str = "", *args: Any, attribute: str | 
         has_default = "default" in named
         found = [at(item, attribute) for item in items]
         return [named["default"] if has_default and isinstance(x, Missing) else x for x in found]
-    environment = scope.environment
+    apply = scope.environment.filter(name)
     if len(items) > MAX_ITEMS:
         raise Refused(f"more than {MAX_ITEMS:,} items")
-    return [environment.call_filter(name, item, list(args), named, context=scope) for item in items]
+    return [apply(scope, item, *args, **named) for item in items]
 
 
 FILTERS = (

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from app.core.exact import Refused, decimal_of, is_number, plain_number, round_half_up, shown
-from app.core.filter_kit import Example, Filter, at, refuse_missing, rows
+from app.core.filter_kit import Example, Filter, at, rows
+from app.core.sandbox import refuse_missing
 
 
 def _int(value: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import orjson
 import simplejson
 
@@ -17,6 +18,13 @@ _LONGEST_EXPONENT = 400
 
 def loads(text: bytes | str) -> Json:
     """The value of a JSON text; fractions are `Decimal`. Raises `DataError` when it is not UTF-8 or not JSON."""
+    try:
+        return _quick.decode(text)
+    except (msgspec.DecodeError, UnicodeError):
+        # What it refuses is told by the slower reader, which also takes lone surrogates.
+        pass
+    except RecursionError:
+        raise DataError("nested too deeply to be read") from None
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
@@ -64,5 +72,5 @@ def _refuse(name: str) -> Json:
     raise ValueError(f"{name} is no JSON number")
 
 
-# Made once: `simplejson.loads` with options builds a decoder at each call.
+_quick = msgspec.json.Decoder(float_hook=_number)
 _decoder = simplejson.JSONDecoder(parse_float=_number, parse_constant=_refuse)

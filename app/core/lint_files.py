@@ -22,6 +22,8 @@ def check(material: Material) -> None:
 
 
 def _named_files(node: Node) -> Iterator[Node]:
+    if not node.shape.schema:
+        return  # nothing is known of it, nor of what is in it
     if isinstance(node.value, str) and isinstance(node.shape.schema, dict) and node.shape.schema.get("x-file"):
         yield node
     for _, item in node.items():

@@ -110,9 +110,10 @@ def _fitting(
 
 
 def _by_status(operation: Operation, answer: Response, now: datetime | None) -> Outcome:
-    status, told = answer.status, _bounded(_told(answer))
+    status = answer.status
     if 200 <= status < 300:
         return _accepted(operation, answer)
+    told = _bounded(_told(answer))
     if 300 <= status < 400:
         target = answer.headers.get("location", "")
         because = f"{status}: redirected{f' to {target}' if target else ''}; write the final address as base_url"

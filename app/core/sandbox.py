@@ -1,42 +1,39 @@
-"""Jinja, fenced: expressions read data and call filters of a closed set, and can do nothing else.
+"""The fence around expressions: what they see, what they may make, how long they may take.
 
-No attribute of a Python object is reachable: a dot reads a key of an object, and nothing is ever called. Arithmetic is
-exact. What is missing stays a `Missing`, which every use but `default` and `is defined` refuses.
+No attribute of a Python object is reachable: a dot reads a key of an object, and nothing is ever called. What is
+missing stays a `Missing`, which every use but `default` and `is defined` refuses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from types import CodeType
 from typing import Any
 
-from jinja2 import StrictUndefined, nodes
-from jinja2.nodes import EvalContext
+from jinja2 import Environment, StrictUndefined, TemplateRuntimeError, nodes
 from jinja2.parser import Parser
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from app.core.exact import Refused, calculate, decimal_of, is_number, kind_of
+from app.core.exact import Refused
 
 #: What one rendering may make, in characters, and how long it may take.
 MAX_OUTPUT = 1_000_000
 MAX_SECONDS = 2.0
-RESULT = "_value"
-#: The clock is asked once in so many steps; no single step takes long.
-_LOOK_EVERY = 16
+#: The clock is asked each time so much was made, or so many steps were done; no single step takes long.
+_LOOK_EVERY = 256
 _PLAIN = frozenset({int, bool, Decimal})
-
-
-#: The code of an expression depends on its text alone: files repeat expressions, and are checked again and again.
-_codes: dict[str, CodeType] = {}
-_CODES_MOST = 4_096
 
 
 class Missing(StrictUndefined):
     """What is not there. Reading on from it stays missing, so that `default` sees through missing parents."""
 
     __slots__ = ()
+
+
+def refuse_missing(value: Any) -> None:
+    """Raises Jinja's error, naming what is missing, when the value is not there."""
+    if type(value) is Missing:
+        str(value)
 
 
 class Omit:
@@ -55,20 +52,24 @@ OMIT = Omit()
 class Budget:
     """What is left of one rendering's size and time. `monotonic` None sets no time limit."""
 
-    __slots__ = ("_ends_at", "_left", "_monotonic", "_sizes", "_steps")
+    __slots__ = ("_ends_at", "_left", "_look_at", "_monotonic", "_sizes")
 
     def __init__(self, monotonic: Callable[[], float] | None) -> None:
-        self._left, self._steps, self._monotonic = MAX_OUTPUT, 0, monotonic
+        self._left, self._look_at, self._monotonic = MAX_OUTPUT, MAX_OUTPUT - _LOOK_EVERY, monotonic
         self._ends_at = monotonic() + MAX_SECONDS if monotonic else 0.0
         self._sizes: dict[int, tuple[int, bool]] = {}
 
     def spend(self, size: int) -> None:
-        """Count what was made. Raises `Refused` when the rendering grew too big or took too long."""
-        self._left -= size
+        """Count a step and what it made. Raises `Refused` when the rendering grew too big or took too long."""
+        self._left = left = self._left - size - 1
+        if left < self._look_at:
+            self._look()
+
+    def _look(self) -> None:
         if self._left < 0:
             raise Refused(f"the result is larger than {MAX_OUTPUT:,} characters", "send less, or split it")
-        self._steps += 1
-        if self._monotonic and not self._steps % _LOOK_EVERY and self._monotonic() > self._ends_at:
+        self._look_at = max(0, self._left - _LOOK_EVERY)
+        if self._monotonic and self._monotonic() > self._ends_at:
             raise Refused(f"rendering took longer than {MAX_SECONDS:g} s", "make the expression simpler")
 
     def spend_on(self, value: Any) -> bool:
@@ -115,117 +116,77 @@ def measure(value: Any) -> tuple[int, bool]:
     return total, plain
 
 
-class Scope(Context):
+class Scope:
     """The names of one rendering. Made once and shared by all expressions of it; items of a list get one each."""
 
-    budget: Budget
-    aliases: Mapping[str, str]  # what a list item's name stands for: {"line": "return.lines[1]"}
+    __slots__ = ("_item", "_outer", "budget", "environment", "parent")
 
     def __init__(
-        self, sandbox: Sandbox, names: dict[str, Any], budget: Budget, aliases: Mapping[str, str] | None = None
+        self,
+        sandbox: Sandbox,
+        names: Mapping[str, Any],
+        budget: Budget,
+        outer: Scope | None = None,
+        item: tuple[str, str, int] = ("", "", 0),
     ) -> None:
-        # Context's own constructor makes an EvalContext each time, which costs more than an expression.
-        self.parent = names
-        self.vars = {}
-        self.environment = sandbox
-        self.eval_ctx = sandbox.shared_eval_context
-        self.exported_vars = set()
-        self.name = None
-        self.globals_keys = set()
-        self.blocks = {}
-        self.budget = budget
-        self.aliases = aliases or {}
+        self.environment, self.parent, self.budget = sandbox, names, budget
+        self._outer, self._item = outer, item
 
-    def full_name(self, spoken: str) -> str:
-        """A look-up with the name of a list's item replaced by what it stands for: "return.lines[1].sku"."""
-        for sign in (".", "["):
-            name, found, rest = spoken.partition(sign)
-            if name in self.aliases:
-                return self.aliases[name] + found + rest
-        return spoken
+    def inner(self, names: Mapping[str, Any], item: tuple[str, str, int]) -> Scope:
+        """This scope with more names. `item` is a list's item: its name, the list as it is spelt, its index."""
+        return Scope(self.environment, {**self.parent, **names}, self.budget, self, item)
 
-    def inner(self, names: Mapping[str, Any], aliases: Mapping[str, str]) -> Scope:
-        """This scope with more names."""
-        sandbox = self.environment
-        assert isinstance(sandbox, Sandbox)
-        return Scope(sandbox, {**self.parent, **names}, self.budget, {**self.aliases, **aliases})
+    @property
+    def aliases(self) -> dict[str, str]:
+        """What the names of list items stand for: {"line": "return.lines[1]"}. Only faults ask for it."""
+        known = self._outer.aliases if self._outer else {}
+        name, spelt, index = self._item
+        if spelt:
+            end = re.search(r"[.\[]|$", spelt).start()  # type: ignore[union-attr]
+            known[name] = f"{known.get(spelt[:end], spelt[:end])}{spelt[end:]}[{index}]"
+        return known
 
 
-class Sandbox(ImmutableSandboxedEnvironment):
-    """The Jinja environment of all expressions."""
+# Only its parser is used.
+_JINJA = Environment()
 
-    intercepted_binops = frozenset(["+", "-", "*", "/", "//", "%", "**"])
-    intercepted_unops = frozenset(["+", "-"])
 
-    def __init__(self, filters: Mapping[str, Any], tests: Mapping[str, Any]) -> None:
-        # The optimizer would work constants out while compiling, before any limit is in force.
-        super().__init__(undefined=Missing, optimized=False, autoescape=False)
-        self.filters = dict(filters)
-        self.tests = dict(tests)
-        self.globals = {}
-        self.shared_eval_context = EvalContext(self)
+class Sandbox:
+    """The closed set of filters and tests, by name."""
 
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """A dot reads a key of an object."""
-        return self.getitem(obj, attribute)
+    def __init__(self, filters: Mapping[str, Callable[..., Any]], tests: Mapping[str, Callable[..., Any]]) -> None:
+        self.filters, self.tests = filters, tests
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """Brackets read a key of an object, an item of a list or a character of a text."""
+        """A dot or brackets: a key of an object, an item of a list or a character of a text; else `Missing`."""
         if isinstance(obj, Missing):
             return obj
-        if isinstance(obj, dict):
-            try:
+        try:
+            if isinstance(obj, dict) or (isinstance(obj, (list, str)) and isinstance(argument, int)):
                 return obj[argument]
-            except (KeyError, TypeError):
-                return Missing(f"{argument!r} is missing")
-        if isinstance(obj, (list, str)) and isinstance(argument, int):
-            try:
-                return obj[argument]
-            except IndexError:
-                return Missing(f"{argument!r} is missing")
+        except (KeyError, TypeError, IndexError):
+            pass
         return Missing(f"{argument!r} is missing")
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
-        """Nothing is callable."""
-        raise Refused("nothing can be called", "use a filter")
+    def filter(self, name: Any) -> Callable[..., Any]:
+        """A filter that an expression names while it runs. Raises Jinja's error when there is none."""
+        return _named(self.filters, name, "filter")
 
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Exact arithmetic on numbers; `+` also joins two texts or two lists."""
-        if isinstance(left, Missing) or isinstance(right, Missing):
-            str(left if isinstance(left, Missing) else right)  # raises, naming what is missing
-        return calculate(operator, left, right)
-
-    def call_unop(self, context: Context, operator: str, arg: Any) -> Any:
-        """The sign of a number."""
-        if isinstance(arg, Missing):
-            str(arg)
-        if not is_number(arg):
-            raise Refused(f"{operator} before {kind_of(arg)} cannot be calculated")
-        return calculate("-", 0, decimal_of(arg) if not isinstance(arg, int) else arg) if operator == "-" else arg
+    def test(self, name: Any) -> Callable[..., Any]:
+        """A test that an expression names while it runs. Raises Jinja's error when there is none."""
+        return _named(self.tests, name, "test")
 
     def parse_one(self, text: str) -> nodes.Expr:
         """The syntax tree of one expression. Raises `jinja2.TemplateSyntaxError`."""
-        parser = Parser(self, text, state="variable")
+        parser = Parser(_JINJA, text, state="variable")
         tree = parser.parse_expression()
         if not parser.stream.eos:
             parser.fail(f"unexpected {parser.stream.current.value!r} behind the expression")
         return tree
 
-    def compile_tree(self, text: str, tree: nodes.Expr) -> Callable[[Scope], Any]:
-        """A function that works the expression out in a scope. `text` is what `tree` was made of."""
-        code = _codes.get(text)
-        if code is None:
-            tree.set_environment(self)
-            assign = nodes.Assign(nodes.Name(RESULT, "store"), tree, lineno=1)
-            code = self.compile(nodes.Template([assign], lineno=1))
-            if len(_codes) < _CODES_MOST:
-                _codes[text] = code
-        root = self.template_class.from_code(self, code, self.make_globals(None)).root_render_func
 
-        def evaluate(scope: Scope) -> Any:
-            steps: Iterator[str] = root(scope)
-            for _ in steps:
-                pass
-            return scope.vars[RESULT]
-
-        return evaluate
+def _named(known: Mapping[str, Callable[..., Any]], name: Any, kind: str) -> Callable[..., Any]:
+    found = known.get(name) if isinstance(name, str) else None
+    if found is None:
+        raise TemplateRuntimeError(f"No {kind} named {name!r}.")
+    return found

@@ -33,7 +33,7 @@ class Shape:
             for step in schema["$ref"][2:].split("/"):
                 found = found.get(step, {})
             schema = found
-        return Shape(schema, self.root)
+        return self if schema is self.schema else Shape(schema, self.root)
 
     def fields(self) -> dict[str, Json] | None:
         """The keys an object of this shape may have; None when others are allowed too."""

@@ -53,7 +53,7 @@ class Hub:
     breaker: BreakerPolicy = BreakerPolicy()
     host: str = "127.0.0.1"
     port: int = 8080
-    web_threads: int = 16
+    web_threads: int = 32
     workers: int = 2
     threads: int = 32
     api_token: str = field(default="", repr=False)  # "" = the API is off

@@ -19,7 +19,7 @@ from app.core.mapping_reader import read_mapping
 from app.core.reading import Kit, Node
 from app.core.reference_reader import read_reference, table_name
 from app.core.references import ReferenceFile
-from app.core.schema_check import schema_faults
+from app.core.schema_check import FileSchema
 from app.core.site import Hub, Site
 from app.core.source import Path as Steps
 from app.core.source import Source, Where
@@ -72,6 +72,7 @@ class _Reader:
     problems: list[Problem] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)  # files that are no YAML: what they define is not missed
     from_env: set[Steps] = field(default_factory=set)
+    schemas: dict[str, FileSchema] = field(default_factory=dict)
 
     def read(self) -> Site:
         files = self.files
@@ -165,7 +166,9 @@ class _Reader:
             source = filled.source
             if file == "config/connections.yaml":
                 self.from_env = filled.paths
-        self.problems.extend(schema_faults(self.files.schemas[schema], source))
+        if schema not in self.schemas:
+            self.schemas[schema] = FileSchema(self.files.schemas[schema])
+        self.problems.extend(self.schemas[schema].faults(source))
         return Node.root(source, self.files.schemas[schema], kit)
 
     def _nodes(self, folder: str, schema: str, kit: Kit, ending: str = ".yaml", depth: int = 0) -> dict[str, Node]:

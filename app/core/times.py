@@ -52,4 +52,6 @@ def parse_time(text: str) -> datetime:
 
 def iso(moment: datetime) -> str:
     """The time as "2026-11-22T01:02:03.004Z": UTC, milliseconds, always the same length, so that it sorts as text."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -23,6 +23,9 @@ class Verdict:
     until: datetime | None = None
 
 
+_CALL = Verdict("call")
+
+
 def verdict(state: LaneState, now: datetime) -> Verdict:
     """Whether the connection may be called now."""
     if state.paused:
@@ -31,7 +34,7 @@ def verdict(state: LaneState, now: datetime) -> Verdict:
         return Verdict("wait", state.because, state.open_until)
     if state.opened_times > 0:
         return Verdict("try", state.because)
-    return Verdict("call")
+    return _CALL
 
 
 def sign_of(outcome: Outcome) -> Sign:

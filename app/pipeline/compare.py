@@ -29,7 +29,8 @@ def write_documents(
     for document in documents:
         key = _key(document)
         head = heads.get(key)
-        document = replace(document, stale=is_stale(document, head))
+        if is_stale(document, head):
+            document = replace(document, stale=True)
         tx.add_documents([document])
         tx.add_identifiers(*key, [*identifiers(document.kind, document.body), Identifier(document.event_id, "event")])
         if document.stale:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +16,7 @@ from app.core.ports import Clock, Ids
 from app.core.routing import Route, RouteCall, match
 from app.core.site import Site
 from app.core.times import iso
-from app.errors import DataError, UnknownWord
+from app.errors import DataError, LedgerUnavailable, UnknownWord
 from app.model import Attempt, DeliveryFinish, DeliveryWork, Reference
 from app.pipeline.call import Blocked, Caller
 from app.pipeline.doubt import Doubt
@@ -27,6 +29,9 @@ from app.pipeline.waits import Waits
 
 log = structlog.get_logger()
 
+#: A file in which no expression can name `raw` has neither the word nor an escape that might spell it.
+_MENTIONS_RAW = re.compile(r"\braw\b|\\[xuU]")
+
 
 class Deliverer:
     """Carries out deliveries to any connection: `deliver` in a pool thread, `commit` for many at once."""
@@ -35,9 +40,29 @@ class Deliverer:
         self, site: Site, ledger: PipelineLedger, caller: Caller, clock: Clock, ids: Ids, waits: Waits, shard: str
     ) -> None:
         self._site, self._ledger, self._caller, self._ids, self._shard = site, ledger, caller, ids, shard
+        self._routes = {route.name: route for route in site.routes}
+        # The vendor's words lie unparsed with each document, and hardly any mapping looks at them.
+        self._raw = not site.files or any(_MENTIONS_RAW.search(text) for text in site.files.values())
         self._resolver = Resolver(site, ledger, caller, clock, ids)
         self._finisher = Finisher(site, clock, waits)
         self._doubt = Doubt(site, caller, ids)
+
+    def claim(self, connection: str, limit: int, lease_s: float, token: str) -> Sequence[DeliveryWork]:
+        """Claim due deliveries, and ask the ledger at once for all numbers that they want translated."""
+        works = self._ledger.claim_deliveries(connection, limit, lease_s, token)
+        wanted = []
+        for work in works:
+            route = self._routes.get(work.route)
+            if route is not None and work.step < len(route.calls):
+                mapping = self._site.mappings[route.calls[work.step].mapping]
+                # What cannot be worked out says so when it is delivered.
+                with suppress(DataError):
+                    names = self._names(work, route.calls[work.step]) if mapping.references else {}
+                    wanted += [(work, use, names) for use in mapping.references]
+        # They are claimed: without an answer each is asked for when it is needed.
+        with suppress(LedgerUnavailable):
+            self._resolver.ask_ahead(wanted)
+        return works
 
     def deliver(self, work: DeliveryWork) -> DeliveryFinish:
         """Make the call of the delivery's current step, or say why not and when to look again.
@@ -97,7 +122,7 @@ class Deliverer:
         return [f"out:{lane}" for lane in sorted(lanes)]
 
     def _deliver(self, work: DeliveryWork, attempts: list[Attempt], references: list[Reference]) -> DeliveryFinish:
-        route = next((route for route in self._site.routes if route.name == work.route), None)
+        route = self._routes.get(work.route)
         if route is None or work.step >= len(route.calls):
             return self._finisher.dead(work, f"route {work.route!r} is no longer in config/routes.yaml", "config")
         if not match([route], work.change, work.document.body, work.document.connection):
@@ -121,19 +146,11 @@ class Deliverer:
     ) -> Rendered | DeliveryFinish:
         mapping = self._site.mappings[call.mapping]
         connection = self._site.connections[call.connection]
-        names = names_for(work.document, work.change)
-        names["answers"] = list(work.answers)
-        names["settings"] = connection.public_settings
-        if mapping.split is not None:
-            parts = split_items(mapping, names)
-            if work.part not in parts:
-                what = f"part {work.part!r} of the split is gone" if work.part else "it was never split"
-                raise DataError(what, path="split", where=str(mapping.where))
-            names[mapping.split.name] = parts[work.part]
+        names = self._names(work, call)
         known: dict[str, str] = {}
         used: dict[str, Any] = {}
         for use in mapping.references:
-            found = self._resolver.resolve(use, names, work.delivery_id, work.attempts)
+            found = self._resolver.resolve(use, names, work)
             attempts.extend(found.attempts)
             if found.learned and found.reference:
                 references.append(found.reference)
@@ -155,6 +172,20 @@ class Deliverer:
         operation = connection.connector.operations[call.operation]
         key = f"{work.delivery_id}.{work.step}" + (f".{work.resends}" if work.resends else "")
         return Rendered(operation, args, body, key, used)
+
+    def _names(self, work: DeliveryWork, call: RouteCall) -> dict[str, Any]:
+        """What the mapping of a call sees, but for the references. Raises `DataError` when the part is not there."""
+        mapping = self._site.mappings[call.mapping]
+        names = names_for(work.document, work.change, raw=self._raw)
+        names["answers"] = list(work.answers)
+        names["settings"] = self._site.connections[call.connection].public_settings
+        if mapping.split is not None:
+            parts = split_items(mapping, names)
+            if work.part not in parts:
+                what = f"part {work.part!r} of the split is gone" if work.part else "it was never split"
+                raise DataError(what, path="split", where=str(mapping.where))
+            names[mapping.split.name] = parts[work.part]
+        return names
 
     def _waits_for(self, work: DeliveryWork, found: Resolution) -> DeliveryFinish | None:
         if found.blocked:

@@ -22,11 +22,11 @@ log = structlog.get_logger()
 
 _TICK_LONGEST_S = 1.0
 #: Other workers are asked for help with a lane at most this often, in seconds.
-_MORE_EVERY_S = 0.25
+_MORE_EVERY_S = 0.5
+#: A lane in hand is kept from being woken anew for longer than this, in seconds; so often it is said again.
+_HOLD_AGAIN_S = 10.0
 #: After a runner of a lane broke down, the next one starts no sooner than this, growing.
 _BROKEN_S, _BROKEN_LONGEST_S = 1.0, 30.0
-#: Reading without a call to anybody is pure work: threads would only take turns.
-_READ_THREADS = 2
 
 
 def reading(ledger: EngineLedger, reader: Reads) -> Trade:
@@ -58,16 +58,10 @@ def delivering(ledger: EngineLedger, deliverer: Delivers) -> Trade:
 
 
 def pace_of(site: Site, lane: str) -> Pace:
-    """How many threads a lane gets, and for how long its work is claimed."""
-    way, _, name = lane.partition(":")
-    connection = site.connections.get(name)
-    threads = site.hub.threads
-    if connection is not None:
-        threads = min(threads, connection.limits.concurrency)
-        inbound = connection.connector.inbound
-        if way == "in" and inbound is not None and inbound.fetch is None:
-            threads = min(threads, _READ_THREADS)
-    return Pace(threads, site.hub.lease_s)
+    """How many threads a lane gets at most, and for how long its work is claimed."""
+    connection = site.connections.get(lane.partition(":")[2])
+    most = connection.limits.concurrency if connection else site.hub.threads
+    return Pace(min(most, site.hub.threads), site.hub.lease_s)
 
 
 class Engine:
@@ -92,6 +86,8 @@ class Engine:
         self._stopping = False
         self._ended = threading.Event()
         self._asked: dict[str, float] = {}  # lane: when others were last asked for help
+        self._held: set[str] = set()  # lanes for which no wake-ups are sent: this process looks after them
+        self._held_again_at = clock.monotonic()
         self._to_wake: set[str] = set()
         self._wake_now = threading.Event()
 
@@ -102,30 +98,36 @@ class Engine:
             threading.Thread(target=self._send_wakes, name="wakes", daemon=True).start()
 
     def drain(self, lane: str) -> None:
-        """A wake-up came in: whoever has something for the lane from now on may wake it again."""
-        if self._wakes is not None:
+        """A wake-up came in: no others are needed until the lane is dry here."""
+        if self._wakes is not None and not self._stopping:
             try:
-                self._wakes.clear(lane)
+                self._wakes.hold(lane)
             except QueueUnavailable as error:
-                log.warning("wake.not_cleared", lane=lane, because=str(error))
-        self.kick(lane)
+                log.warning("wake.not_held", lane=lane, because=str(error))
+            # Only after it is held: whoever lets go in between leaves it to the runner that is kicked now.
+            self._held.add(lane)
+        if not self.kick(lane):
+            self.let_go(lane)
 
-    def kick(self, lane: str) -> None:
-        """There may be work in the lane: start a runner for it, or tell the one there is. Returns at once."""
+    def kick(self, lane: str) -> bool:
+        """There may be work in the lane: start a runner for it, or tell the one there is. Returns at once.
+
+        False when nobody here looks at it.
+        """
         way, _, name = lane.partition(":")
         if way not in self._trades or not name:
             log.warning("lane.unknown", lane=lane)
-            return
+            return False
         with self._lock:
             if self._stopping:
                 self._ask_others(lane)
-                return
+                return False
             runner = self._runners.get(lane)
             if runner is not None:
                 runner.kick()
-                return
+                return True
             if self._broken.get(lane, (0, 0.0))[1] > self._clock.monotonic():
-                return
+                return False
             runner = LaneRunner(
                 lane,
                 self._trades[way],
@@ -133,12 +135,11 @@ class Engine:
                 pace_of(self._site, lane),
                 self._clock,
                 self._ids,
-                self._wake,
-                self._more,
-                self._may_end,
+                self,
             )
             self._runners[lane] = runner
             threading.Thread(target=self._run, args=(runner,), name=f"lane {lane}", daemon=True).start()
+        return True
 
     def pause_claims(self) -> None:
         """Claim nothing any more; what was not begun is given back. Returns at once, and may be called in a signal."""
@@ -185,13 +186,14 @@ class Engine:
         finally:
             with self._lock:
                 self._remove(runner)
+            self.let_go(runner.lane)
 
     def _remove(self, runner: LaneRunner) -> None:
         if self._runners.get(runner.lane) is runner:
             del self._runners[runner.lane]
             self._gone.notify_all()
 
-    def _may_end(self, runner: LaneRunner) -> bool:
+    def may_end(self, runner: LaneRunner) -> bool:
         """Whether a dry runner may go: not when it was kicked a moment ago."""
         with self._lock:
             if runner.kicked:
@@ -199,17 +201,31 @@ class Engine:
             self._remove(runner)
             return True
 
-    def _wake(self, lanes: Sequence[str]) -> None:
+    def got_work(self, lanes: Sequence[str]) -> None:
         """Commits made work for these lanes. This process is the nearest; it asks others once it has its hands full."""
         for lane in lanes:
             self.kick(lane)
 
-    def _more(self, lane: str) -> None:
+    def is_full(self, lane: str) -> None:
         """A lane gave as much as was asked for: another worker may find some, too."""
         now = self._clock.monotonic()
         if now - self._asked.get(lane, float("-inf")) >= _MORE_EVERY_S:
             self._asked[lane] = now
             self._ask_others(lane)
+
+    def holds(self, lane: str) -> bool:
+        """Whether nobody is woken for the lane, because this process looks after it."""
+        return lane in self._held
+
+    def let_go(self, lane: str) -> None:
+        """From now on somebody is woken for the lane."""
+        if self._wakes is None or lane not in self._held:
+            return
+        self._held.discard(lane)
+        try:
+            self._wakes.let_go(lane)
+        except QueueUnavailable as error:
+            log.warning("wake.not_let_go", lane=lane, because=str(error))
 
     def _ask_others(self, lane: str) -> None:
         self._to_wake.add(lane)
@@ -222,9 +238,10 @@ class Engine:
         tick = min(_TICK_LONGEST_S, self._site.hub.lease_s / 4)
         while not self._ended.wait(tick):
             try:
+                self._gates.tidy()
                 for runner in list(self._runners.values()):
                     runner.look()
-                self._gates.tidy()
+                self._hold_again()
                 away = False
             except LedgerUnavailable as error:
                 if not away:
@@ -232,6 +249,17 @@ class Engine:
                 away = True
             except Exception as error:
                 log.error("heartbeat.failed", exc_info=error)
+
+    def _hold_again(self) -> None:
+        now = self._clock.monotonic()
+        if self._wakes is None or now - self._held_again_at < _HOLD_AGAIN_S:
+            return
+        self._held_again_at = now
+        try:
+            for lane in self._held.copy():
+                self._wakes.hold(lane)
+        except QueueUnavailable as error:
+            log.info("wake.not_held", because=str(error))
 
     def _send_wakes(self) -> None:
         while not self._ended.is_set():
@@ -244,7 +272,7 @@ class Engine:
         while self._wakes is not None and self._to_wake:
             lane = self._to_wake.pop()
             try:
-                self._wakes.wake(lane)
+                self._wakes.wake(lane, force=True)
             except HubError as error:
                 log.info("wake.not_sent", lane=lane, because=str(error))
                 self._to_wake.clear()

@@ -74,8 +74,11 @@ class WakesLanes(Protocol):
 class TakesWakes(WakesLanes, Protocol):
     """Also takes wake-ups. Raises `QueueUnavailable`."""
 
-    def clear(self, lane: str, /) -> None:
-        """From now on a new wake-up of the lane counts again."""
+    def hold(self, lane: str, /) -> None:
+        """Keep a lane that was woken from being woken again, for half a minute or until this process lets go of it."""
+
+    def let_go(self, lane: str, /) -> None:
+        """From now on the lane can be woken again, unless another process holds it."""
 
     def work(self, on_stop: Callable[[], None], /) -> bool:
         """Take wake-ups until asked to stop (True) or until Redis is gone (False)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -54,11 +54,11 @@ class Finisher:
 
     def delivered(self, work: DeliveryWork, route: Route, rendered: Rendered, called: Called) -> DeliveryFinish:
         """The target took it: done, or on to the route's next call, with what the answer told."""
-        finish = self.done(work, rendered, called.outcome.because, called.response.body if called.response else None)
+        answer = called.response.body if called.response else None
         names = {
             "args": rendered.args,
             "request": {"body": rendered.body, "args": rendered.args},
-            "body": called.response.body if called.response else None,
+            "body": answer,
             "status": called.outcome.status,
         }
         found: list[Identifier] = []
@@ -78,22 +78,32 @@ class Finisher:
                 )
                 evidence = {"delivery": work.delivery_id}
                 learned.append(Reference(key, str(value), "captured", self._clock.now(), evidence))
-        finish = replace(finish, identifiers=finish.identifiers + tuple(found), references=tuple(learned))
+        finish = self.done(work, rendered, called.outcome.because, answer, found, learned)
         if work.step + 1 < len(route.calls):
             following = route.calls[work.step + 1].connection
             return replace(finish, state="ready", due_at=self._clock.now(), step=work.step + 1, lane=following)
         return finish
 
-    def done(self, work: DeliveryWork, rendered: Rendered, because: str, answer: Json) -> DeliveryFinish:
-        """It is at the target."""
-        return replace(
-            self._finish(work, "done", because),
+    def done(
+        self,
+        work: DeliveryWork,
+        rendered: Rendered,
+        because: str,
+        answer: Json,
+        found: Sequence[Identifier] = (),
+        learned: Sequence[Reference] = (),
+    ) -> DeliveryFinish:
+        """It is at the target, which gave it these numbers."""
+        used = rendered.used.values()
+        return self._finish(
+            work,
+            "done",
+            because,
             answer=answer,
             idempotency_key=rendered.idempotency_key,
             operation=rendered.operation.name,
-            identifiers=tuple(
-                Identifier(used["to"], f"{used['to_system']} {used['kind']}") for used in rendered.used.values()
-            ),
+            identifiers=(*(Identifier(one["to"], f"{one['to_system']} {one['kind']}") for one in used), *found),
+            references=tuple(learned),
         )
 
     def again(
@@ -104,12 +114,14 @@ class Finisher:
         if wait is None:
             return self.dead(work, f"gave up after {work.attempts} tries: {because}", fault)
         due = self._clock.now() + timedelta(seconds=wait)
-        return replace(self._finish(work, "waiting", because, fault), due_at=due)
+        return self._finish(work, "waiting", because, fault, due_at=due)
 
     def blocked(self, work: DeliveryWork, blocked: Blocked) -> DeliveryFinish:
         """A connection may not be called now: nothing was tried, so no try is counted."""
-        return replace(
-            self._finish(work, "waiting", f"{blocked.connection}: {blocked.because}"),
+        return self._finish(
+            work,
+            "waiting",
+            f"{blocked.connection}: {blocked.because}",
             due_at=self._waits.blocked(blocked.until),
             waits_for=f"connection:{blocked.connection}",
             counted=False,
@@ -117,8 +129,10 @@ class Finisher:
 
     def parked(self, work: DeliveryWork, key: ReferenceKey) -> DeliveryFinish:
         """A number is not known yet: released when it becomes known, asked for again from time to time."""
-        return replace(
-            self._finish(work, "parked", f"{key} is not known yet"),
+        return self._finish(
+            work,
+            "parked",
+            f"{key} is not known yet",
             due_at=self._waits.recheck(work.parked_at),
             waits_for=str(key),
             counted=False,
@@ -132,13 +146,11 @@ class Finisher:
         if key.scope:
             choose += f" --scope '{key.scope}'"
         because = f"{key} has several matches: {candidates}; choose one: `{choose}`"
-        return replace(
-            self._finish(work, "conflict", because, "data"), due_at=self._waits.alarm(), waits_for=str(reference.key)
-        )
+        return self._finish(work, "conflict", because, "data", due_at=self._waits.alarm(), waits_for=str(reference.key))
 
     def review(self, work: DeliveryWork, because: str) -> DeliveryFinish:
         """A word that no table knows: waits for a person, then `retry`."""
-        return replace(self._finish(work, "parked", because, "data"), due_at=self._waits.alarm(), counted=False)
+        return self._finish(work, "parked", because, "data", due_at=self._waits.alarm(), counted=False)
 
     def tell_waiting(self, work: DeliveryWork, finish: DeliveryFinish) -> None:
         """Log that it waits for a number or a word; louder once it has waited for longer than the policy's alarm."""
@@ -162,7 +174,7 @@ class Finisher:
         else:
             due = self._waits.alarm()
             because += f"; settle it with `backhaul resolve {work.delivery_id} delivered|retry|dead`"
-        return replace(self._finish(work, "in_doubt", because, "remote"), due_at=due, sent=True)
+        return self._finish(work, "in_doubt", because, "remote", due_at=due, sent=True)
 
     def dead(self, work: DeliveryWork, because: str, fault: Fault | None) -> DeliveryFinish:
         """The end without success, kept and shown; `retry` wakes it."""
@@ -179,16 +191,25 @@ class Finisher:
         return replace(finish, attempts=tuple(attempts), references=finish.references + tuple(references))
 
     def _finish(
-        self, work: DeliveryWork, state: DeliveryState, because: str, fault: Fault | None = None
+        self,
+        work: DeliveryWork,
+        state: DeliveryState,
+        because: str,
+        fault: Fault | None = None,
+        *,
+        due_at: datetime | None = None,
+        sent: bool | None = None,
+        **more: Any,
     ) -> DeliveryFinish:
         return DeliveryFinish(
             work.delivery_id,
             state,
-            None,
+            due_at,
             because,
             fault,
             step=work.step,
             lane=work.lane,
             route=work.route,
-            sent=work.sent,
+            sent=work.sent if sent is None else sent,
+            **more,
         )

@@ -64,6 +64,8 @@ class Gate:
         `timeout_s` is how long the call may take. Raises `LedgerUnavailable`.
         """
         verdict = self.verdict()
+        if verdict.may == "call" and self.tokens is None and self.permits.take_now():
+            return verdict
         if verdict.may == "wait":
             return verdict
         if verdict.may == "try":
@@ -137,9 +139,9 @@ class Gate:
         return self._state
 
     def _learn(self, outcome: Outcome) -> None:
+        known = self._state
         sign = breaker.sign_of(outcome)
-        known = self._state or LaneState(self.connection)
-        if sign == "alive" and not known.failures and not known.opened_times:
+        if sign == "alive" and (known is None or not (known.failures or known.opened_times)):
             return
         with self._lock:
             if sign == "refused":

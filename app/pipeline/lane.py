@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -25,6 +26,8 @@ _AHEAD_MOST = 224
 _AHEAD_LEAST = 24.0
 #: A dry lane stays open for so long: the next work then finds threads and connections ready.
 LINGER_S = 0.5
+#: Who holds a lane looks again after this: where work comes by the batch, that costs less than to be woken.
+_HOLD_S = 0.025
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,25 @@ class Pace:
 
     threads: int
     lease_s: float
+
+
+class Desk(Protocol):
+    """What a runner asks of the engine."""
+
+    def got_work(self, lanes: Sequence[str], /) -> None:
+        """A commit made work for these lanes."""
+
+    def is_full(self, lane: str, /) -> None:
+        """The lane gave as much as was asked for: another worker may find some, too."""
+
+    def holds(self, lane: str, /) -> bool:
+        """Whether nobody is woken for the lane, because this process looks after it."""
+
+    def let_go(self, lane: str, /) -> None:
+        """From now on somebody is. The lane must be looked at once more after this."""
+
+    def may_end(self, runner: LaneRunner, /) -> bool:
+        """Whether a dry runner may go."""
 
 
 class LaneRunner:
@@ -46,39 +68,37 @@ class LaneRunner:
         pace: Pace,
         clock: Clock,
         ids: Ids,
-        wake: Callable[[Sequence[str]], None],
-        more: Callable[[str], None],
-        may_end: Callable[[LaneRunner], bool],
+        desk: Desk,
     ) -> None:
         self.lane = lane
+        self.kicked = False  # and has not claimed since
         self._connection = lane.partition(":")[2]
         self._trade, self._gate, self._pace, self._clock, self._ids = trade, gate, pace, clock, ids
-        self._wake, self._more, self._may_end = wake, more, may_end
-        self._inbox: SimpleQueue[Done | None] = SimpleQueue()
+        self._desk = desk
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._finished: deque[Done] = deque()
+        self._timed = False
         self._hand = Hand(lane, trade, clock)
         self._crew = Crew(lane, pace.threads, self._carry_out, clock)
         self._dry = False
+        self._brisk = False
         self._tried = False
         self._stopping = False
-        self._ahead = float(pace.threads)
+        self._ahead = _AHEAD_LEAST
         self._rate_since, self._rate_done = clock.monotonic(), 0
-        self._renewed_at = clock.monotonic()
+        self._renewed_at = self._claimed_at = clock.monotonic()
 
     # --- from other threads ----------------------------------------------------------------------
 
     def kick(self) -> None:
         """There may be work."""
-        self._inbox.put(None)
-
-    @property
-    def kicked(self) -> bool:
-        """Whether there is something that the runner has not looked at."""
-        return not self._inbox.empty()
+        self.kicked = True
+        self._bell.put(None)
 
     def stop(self) -> None:
         """Claim no more, give back what nobody began with, finish the rest."""
         self._stopping = True
-        self._inbox.put(None)
+        self._bell.put(None)
 
     @property
     def in_hand(self) -> int:
@@ -87,7 +107,6 @@ class LaneRunner:
 
     def look(self) -> None:
         """To be called about once a second: keep the leases of what is in hand. Raises `LedgerUnavailable`."""
-        self._crew.look()
         now = self._clock.monotonic()
         if now - self._renewed_at < self._pace.lease_s / 3:
             return
@@ -109,10 +128,13 @@ class LaneRunner:
     def _step(self) -> bool:
         """One round; False when it is over."""
         if self._stopping:
+            self._desk.let_go(self.lane)
             self._hand.give_back(self._crew.take_back())
             if not self._hand.size:
                 return False
         else:
+            if self._held_s() == 0.0:
+                self._look_again()
             self._fill()
         if not self._hand.size:
             return self._linger()
@@ -122,28 +144,47 @@ class LaneRunner:
         return True
 
     def _linger(self) -> bool:
-        try:
-            self._take(self._inbox.get(timeout=LINGER_S))
-        except Empty:
-            return not self._may_end(self)
-        return True
+        """Nothing is in hand and nothing due; False when it is over."""
+        held_s = self._held_s()
+        if held_s is not None:
+            self._wait(held_s)
+            return True
+        return self._wait(LINGER_S) or not self._desk.may_end(self)
+
+    def _held_s(self) -> float | None:
+        """Seconds until a lane that nobody is woken for has to be looked at; None when that need not be."""
+        if not self._dry or not self._desk.holds(self.lane):
+            return None
+        if not self._brisk and not self._hand.size:
+            return 0.0
+        return max(0.0, self._claimed_at + _HOLD_S - self._clock.monotonic())
+
+    def _look_again(self) -> None:
+        self._dry = False
+        if self._brisk:
+            self._brisk = False
+        else:
+            self._desk.let_go(self.lane)
 
     def _fill(self) -> None:
+        if self.kicked:
+            self.kicked = self._dry = False
         if self._dry or self._hand.ledger_is_away:
             return
         limit = self._limit()
         if limit <= 0:
             return
-        before = self._hand.size
+        before, self._claimed_at = self._hand.size, self._clock.monotonic()
         works = self._hand.claim(self._connection, limit, self._pace.lease_s, self._ids.new("tok"))
         if works is None:
             self._ledger_failed()
             return
         self._dry = self._hand.size - before < limit
         if not self._dry:
-            self._more(self.lane)
-        for work in works:
-            self._crew.put(work)
+            self._desk.is_full(self.lane)
+        if works:
+            self._brisk = len(works) > 1
+            self._crew.put(works)
 
     def _limit(self) -> int:
         """How much to claim now."""
@@ -166,7 +207,7 @@ class LaneRunner:
 
     def _free(self) -> int:
         ahead = ceil(self._ahead)
-        free = self._pace.threads + ahead - self._hand.size
+        free = self._crew.threads + ahead - self._hand.size
         if free < max(1, ahead // 2):
             return 0
         if self._gate.limits.rate is not None:
@@ -184,22 +225,32 @@ class LaneRunner:
             done = Done(work, self._trade.carry_out(work))
         except Exception as error:
             done = self._hand.saved(work, error)
-        self._inbox.put(done)
+        self._finished.append(done)
+        # The runner is woken for the first, from which it counts the time to the commit, and when the crew runs out.
+        if not self._timed or not self._crew.waiting:
+            self._timed = True
+            self._bell.put(None)
 
     def _collect(self) -> None:
         """Wait for finished work, or for its time to be committed, or for a kick; take all there is."""
-        try:
-            self._take(self._inbox.get(timeout=self._hand.patience()))
-            while True:
-                self._take(self._inbox.get_nowait())
-        except Empty:
-            return
+        patience = self._hand.patience()
+        self._timed = patience is not None
+        if not self._finished:
+            dues = (patience, self._crew.look_due(), self._held_s())
+            self._wait(min((due for due in dues if due is not None), default=None))
+        while self._finished:
+            self._hand.add(self._finished.popleft())
+        self._crew.look()
 
-    def _take(self, item: Done | None) -> None:
-        if item is None:
-            self._dry = False
-        else:
-            self._hand.add(item)
+    def _wait(self, timeout_s: float | None) -> bool:
+        """Wait until the bell rings; whether it did."""
+        try:
+            self._bell.get(timeout=timeout_s)
+        except Empty:
+            return False
+        while not self._bell.empty():
+            self._bell.get()
+        return True
 
     def _commit(self) -> None:
         committed, lanes = self._hand.commit()
@@ -207,7 +258,7 @@ class LaneRunner:
             # What was committed may have been all that held back the next of the same return.
             self._dry = False
             self._measure(committed)
-        self._wake([lane for lane in lanes if lane != self.lane])
+        self._desk.got_work([lane for lane in lanes if lane != self.lane])
 
     def _measure(self, done: int) -> None:
         now = self._clock.monotonic()

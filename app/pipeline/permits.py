@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 from app.core.ports import Clock
 from app.errors import LedgerUnavailable
@@ -11,8 +12,8 @@ from app.pipeline.engine_ports import GateLedger
 #: A share is held for so long, in seconds, unless it is renewed.
 LEASE_S = 30.0
 _RENEW_S = 10.0
-#: A share that nobody used for so long is let go.
-_IDLE_S = 1.0
+#: A share that could not be renewed for so long is used no more: soon it may be somebody else's.
+_LAPSED_S = 25.0
 #: With every permit taken by others, the ledger is asked again after this.
 _ASK_AGAIN_S = 0.1
 _AFTERWARDS_S = 1.0
@@ -27,13 +28,23 @@ class Permits:
     def __init__(self, connection: str, cap: int, holder: str, ledger: GateLedger, clock: Clock) -> None:
         self._connection, self._cap, self._holder = connection, cap, holder
         self._ledger, self._clock = ledger, clock
-        self._changed = threading.Condition()
-        self._asking = False
-        self._returning = False
-        self._share = 0
-        self._used = 0
-        self._renewed_at = self._used_at = self._grown_at = self._ask_from = float("-inf")
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._share = self._used = 0
+        self._was_used = False  # since the last `tidy`
+        self._asking = False  # one thread is with the ledger
+        self._giving_up = False  # the ledger is to be told of a smaller share once enough calls are over
+        self._renewed_at = self._grown_at = self._ask_from = float("-inf")
         self.waiting = 0
+
+    def take_now(self) -> bool:
+        """Whether a call may be made, without waiting and without asking the ledger."""
+        with self._lock:
+            if self._used >= self._share:
+                return False
+            self._used += 1
+            self._was_used = True
+            return True
 
     def take(self, patience_s: float) -> float | None:
         """None once a call may be made; else, after `patience_s`, seconds after which to ask again.
@@ -41,82 +52,72 @@ class Permits:
         Raises `LedgerUnavailable`.
         """
         deadline = self._clock.monotonic() + patience_s
-        with self._changed:
+        with self._lock:
             self.waiting += 1
-            try:
-                while self._used >= self._share:
-                    now = self._clock.monotonic()
-                    if now >= deadline:
-                        return _AFTERWARDS_S
-                    if not self._asking and not self._returning and self._share < self._cap and now >= self._ask_from:
-                        self._ask()
-                    else:
+        try:
+            while not self.take_now():
+                now = self._clock.monotonic()
+                if now >= deadline:
+                    return _AFTERWARDS_S
+                with self._lock:
+                    ask = self._share < self._cap and not self._asking and not self._giving_up and now >= self._ask_from
+                    if ask:
+                        self._asking = True
+                        want = min(self._cap, max(2 * self._share, self._used + self.waiting))
+                    elif self._used >= self._share:
                         self._changed.wait(min(deadline - now, _ASK_AGAIN_S))
-                self._used += 1
-                self._used_at = self._clock.monotonic()
-                return None
-            finally:
+                if ask:
+                    self._settle(want)
+            return None
+        finally:
+            with self._lock:
                 self.waiting -= 1
 
     def give_back(self) -> None:
         """The call is over."""
-        with self._changed:
+        with self._lock:
             self._used -= 1
-            self._used_at = self._clock.monotonic()
-            self._changed.notify()
-            if not self._returning or self._used > self._share or self._asking:
+            if self.waiting:
+                self._changed.notify()
+            if not self._giving_up or self._used > self._share or self._asking:
                 return
-            self._asking, self._returning = True, False
-            self._ask_from = self._used_at + _STEP_BACK_S
-            want = self._share
-        self._settle_quietly(want)
+            self._asking, self._giving_up = True, False
+            self._ask_from = self._clock.monotonic() + _STEP_BACK_S
+        self._settle_quietly(self._share)
 
     def tidy(self) -> None:
-        """Renew the share while it is in use, let go of it when nobody used it for a while."""
-        with self._changed:
+        """To be called about once a second: renew a share that is in use, let go of one that was not since."""
+        with self._lock:
             now = self._clock.monotonic()
-            if self._share == 0 or self._asking or self._returning:
+            idle = not (self._used or self.waiting or self._was_used)
+            self._was_used = False
+            if now - self._renewed_at > _LAPSED_S:
+                self._share = 0
+            if self._share == 0 or self._asking or self._giving_up:
                 return
-            idle = self._used == 0 and self.waiting == 0 and now - self._used_at > _IDLE_S
             if self._share >= self._cap and self._used >= self._share and now - self._grown_at > _TURN_S:
                 # What is under way still counts: `give_back` tells the ledger once enough of it is over.
-                self._share, self._returning = self._cap // 2, True
+                self._share, self._giving_up = self._cap // 2, True
                 return
             if not idle and now - self._renewed_at < _RENEW_S:
                 return
             self._asking = True
-            want = 0 if idle else self._share
             if idle:
                 self._share = 0
-        self._settle_quietly(want)
+        self._settle_quietly(self._share)
 
     def release(self) -> None:
         """Let go of the share."""
-        with self._changed:
-            if self._share == 0:
-                return
-            self._share = 0
-        try:
-            self._ledger.release_permits(self._connection, self._holder)
-        except LedgerUnavailable:
-            return
-
-    def _ask(self) -> None:
-        """Ask the ledger for more; the lock is let go meanwhile. Raises `LedgerUnavailable`."""
-        self._asking = True
-        want = min(self._cap, max(2 * self._share, self._used + self.waiting))
-        self._changed.release()
-        try:
-            self._settle(want)
-        finally:
-            self._changed.acquire()
+        with self._lock:
+            held, self._share = self._share, 0
+        if held:
+            with suppress(LedgerUnavailable):
+                self._ledger.release_permits(self._connection, self._holder)
 
     def _settle_quietly(self, want: int) -> None:
-        try:
+        # The share lapses by itself; while the ledger is away nothing new is claimed either.
+        with suppress(LedgerUnavailable):
             self._settle(want)
-        except LedgerUnavailable:
-            # The share lapses by itself; while the ledger is away nothing new is claimed either.
-            return
 
     def _settle(self, want: int) -> None:
         """Make the ledger's word of the share and this one's agree. Called without the lock, with `_asking` set."""
@@ -128,15 +129,13 @@ class Permits:
                 self._ledger.release_permits(self._connection, self._holder)
                 got = 0
         finally:
-            with self._changed:
+            with self._lock:
                 self._asking = False
                 now = self._clock.monotonic()
-                if got is None:
+                if got is None or (got < want and got <= self._share):
                     self._ask_from = now + _ASK_AGAIN_S
-                else:
+                if got is not None:
                     if got > self._share:
                         self._grown_at = now
-                    elif got < want:
-                        self._ask_from = now + _ASK_AGAIN_S
                     self._share, self._renewed_at = got, now
                 self._changed.notify_all()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from app.model import (
     Change,
     DeliveryFinish,
+    DeliveryWork,
     Document,
     EventFinish,
     Identifier,
@@ -61,5 +62,8 @@ class PipelineLedger(Protocol):
     def write(self) -> AbstractContextManager[Transaction]:
         """A transaction: committed at the end of the block, rolled back when it raises."""
 
-    def find_reference(self, key: ReferenceKey) -> Reference | None:
-        """The current translation of a number, or None."""
+    def claim_deliveries(self, connection: str, limit: int, lease_s: float, token: str, /) -> Sequence[DeliveryWork]:
+        """Up to `limit` due deliveries whose current call goes to a connection, held by the token for the lease."""
+
+    def find_references(self, keys: Collection[ReferenceKey]) -> dict[ReferenceKey, Reference]:
+        """The current translations of these numbers; what nothing is known of is left out."""

@@ -84,6 +84,8 @@ class Receiver:
         self._receipts, self._clock, self._ids = receipts, clock, ids
         self._limit = site.hub.body_limit
         self._doors = _doors(site)
+        #: The names of those that receive.
+        self.connections = frozenset(self._doors)
 
     def receive(self, incoming: Incoming) -> Answer:
         """Judge, keep and acknowledge one request."""
@@ -100,7 +102,8 @@ class Receiver:
             return self._reject(incoming, 413, "too large")
         if incoming.length is not None and len(body) < incoming.length:
             return self._reject(incoming, 400, "cut off")
-        verdict = door.scheme.verify(incoming.headers, body, self._clock.now())
+        now = self._clock.now()
+        verdict = door.scheme.verify(incoming.headers, body, now)
         if not verdict.ok:
             challenge = {"WWW-Authenticate": door.scheme.challenge} if door.scheme.challenge else {}
             return self._reject(incoming, 401, verdict.cause, challenge)
@@ -110,7 +113,7 @@ class Receiver:
             connection=incoming.connection,
             vendor_id=read.vendor_id,
             type=read.type,
-            received_at=self._clock.now(),
+            received_at=now,
             headers=door.masker.headers(incoming.headers, door.scheme.secret_headers),
             body=body,
             state=read.state,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -57,13 +58,19 @@ def build_request(
 
 def _base_url(connection: Connection) -> str:
     base = connection.settings.get("base_url")
-    if not isinstance(base, str) or urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).netloc:
+    if not isinstance(base, str) or not _usable(base):
         raise DataError(
             f"connection {connection.name} has no usable base_url",
             where=str(connection.where),
             todo="give it as https://host/path in its settings",
         )
     return base.rstrip("/")
+
+
+@lru_cache(maxsize=256)
+def _usable(base: str) -> bool:
+    parts = urlsplit(base)
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def _mapping(operation: Operation, names: Mapping[str, Any]) -> dict[str, Json]:

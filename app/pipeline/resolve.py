@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,9 +13,12 @@ from app.core.mapping import ReferenceUse
 from app.core.ports import Clock, Ids
 from app.core.site import Site
 from app.errors import DataError
-from app.model import Attempt, Outcome, Reference, ReferenceKey
+from app.model import Attempt, DeliveryWork, Outcome, Reference, ReferenceKey, StoredReference
 from app.pipeline.call import Blocked, Called, Caller
 from app.pipeline.ports import PipelineLedger
+
+#: What the ledger was asked ahead counts for so long, in seconds; later it is asked again.
+_FRESH_S = 1.0
 
 
 @dataclass(slots=True)
@@ -36,24 +40,51 @@ class Resolver:
     def __init__(self, site: Site, ledger: PipelineLedger, caller: Caller, clock: Clock, ids: Ids) -> None:
         self._site, self._ledger, self._caller, self._clock, self._ids = site, ledger, caller, clock, ids
 
-    def resolve(self, use: ReferenceUse, names: Mapping[str, Any], delivery_id: str, number: int) -> Resolution:
-        """Translate what `use` asks for. `number` is the try of the delivery, kept with each look-up's attempt.
+    def ask_ahead(self, wanted: Sequence[tuple[DeliveryWork, ReferenceUse, Mapping[str, Any]]]) -> None:
+        """Ask the ledger once for all that these deliveries will want to know of it, each with its names."""
+        keys: list[tuple[DeliveryWork, str, ReferenceKey]] = []
+        for work, use, names in wanted:
+            if files.Stored() in self._file(use).steps:
+                # What cannot be worked out says so when it is delivered.
+                with suppress(DataError):
+                    keys.append((work, use.name, self._key(use, names)))
+        if not keys:
+            return
+        at = self._clock.monotonic()
+        known = self._ledger.find_references([key for _, _, key in keys])
+        for work, name, key in keys:
+            work.stored[name] = StoredReference(key, known.get(key), at)
+
+    def resolve(self, use: ReferenceUse, names: Mapping[str, Any], work: DeliveryWork) -> Resolution:
+        """Translate what `use` asks for.
 
         Raises `DataError` when the number to translate is missing, empty or no text.
         """
-        path = f"references.{use.name}.id"
-        wanted = as_id(use.id.render(names, path), path)
-        file = self._site.references[use.kind, use.from_system, use.to_system]
-        scope = str(file.scope.render(names, "scope")) if file.scope else ""
-        key = ReferenceKey(use.kind, use.from_system, use.to_system, wanted, scope)
-        found = Resolution(key)
+        ahead = work.stored.get(use.name)
+        file = self._file(use)
+        found = Resolution(ahead.key if ahead else self._key(use, names))
+        if ahead and self._clock.monotonic() - ahead.at > _FRESH_S:
+            ahead = None
         for step in file.steps:
-            if self._answered(step, found, delivery_id, number):
+            if self._answered(step, found, work, ahead):
                 return found
+        # Before it is said to be unknown: it may have come since the ledger was asked.
+        if ahead and self._answered(files.Stored(), found, work, None):
+            return found
         found.missing = file.missing
         return found
 
-    def _answered(self, step: files.Step, found: Resolution, delivery_id: str, number: int) -> bool:
+    def _file(self, use: ReferenceUse) -> files.ReferenceFile:
+        return self._site.references[use.kind, use.from_system, use.to_system]
+
+    def _key(self, use: ReferenceUse, names: Mapping[str, Any]) -> ReferenceKey:
+        path = f"references.{use.name}.id"
+        wanted = as_id(use.id.render(names, path), path)
+        file = self._file(use)
+        scope = str(file.scope.render(names, "scope")) if file.scope else ""
+        return ReferenceKey(use.kind, use.from_system, use.to_system, wanted, scope)
+
+    def _answered(self, step: files.Step, found: Resolution, work: DeliveryWork, ahead: StoredReference | None) -> bool:
         key, now = found.key, self._clock.now()
         match step:
             case files.Table(name=name):
@@ -62,7 +93,7 @@ class Resolver:
                     return False
                 found.reference = Reference(key, to_id, "table", now, {"table": name})
             case files.Stored():
-                stored = self._ledger.find_reference(key)
+                stored = ahead.reference if ahead else self._ledger.find_references([key]).get(key)
                 # A conflict is looked at again: the other system may have been put right since.
                 if stored is None or stored.state == "conflict":
                     return False
@@ -71,16 +102,16 @@ class Resolver:
                 to_id = as_id(value.render(_names(key), "derive"), "derive")
                 found.reference = Reference(key, to_id, "derive", now, {"from": key.id})
             case files.Lookup():
-                return self._looked_up(step, found, delivery_id, number)
+                return self._looked_up(step, found, work)
         return True
 
-    def _looked_up(self, step: files.Lookup, found: Resolution, delivery_id: str, number: int) -> bool:
+    def _looked_up(self, step: files.Lookup, found: Resolution, work: DeliveryWork) -> bool:
         names = _names(found.key)
         called = self._caller.call(step.connection, step.operation, step.args.render(names, "lookup.with"))
         if isinstance(called, Blocked):
             found.blocked = called
             return True
-        attempt = called.attempt(self._ids, "lookup", number, delivery_id=delivery_id)
+        attempt = called.attempt(self._ids, "lookup", work.attempts, delivery_id=work.delivery_id)
         found.attempts.append(attempt)
         outcome = called.outcome
         if outcome.status == 404 and outcome.result == "rejected":

@@ -37,14 +37,12 @@ def deliveries(site: Site, ids: Ids, document: Document, change: Change) -> Iter
                 )
 
 
-def names_for(document: Document, change: Change) -> dict[str, Any]:
+def names_for(document: Document, change: Change, *, raw: bool = True) -> dict[str, Any]:
     """The names that routes and mappings see of a change: the document under its kind, and `change`."""
-    return {
-        document.kind: document.body,
-        "raw": document.raw,
-        "source": document.connection,
-        "change": change_view(change),
-    }
+    names = {document.kind: document.body, "source": document.connection, "change": change_view(change)}
+    if raw:
+        names["raw"] = document.raw() if callable(document.raw) else document.raw
+    return names
 
 
 def split_items(mapping: MappingFile, names: dict[str, Any]) -> dict[str, Json]:

@@ -22,7 +22,8 @@ from app.model import Json
 
 log = structlog.get_logger()
 
-_JSON = "application/json"
+#: The type of every answer.
+JSON = "application/json"
 #: Keys of texts that hold a whole message: an event's body, and an answer that was no JSON.
 _BODIES = ("body", "text")
 
@@ -37,7 +38,7 @@ class Refusal(Exception):
 
 def answer(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON response."""
-    return Response(dumps(value), status=status, headers=dict(headers or {}), content_type=_JSON)
+    return Response(dumps(value), status=status, headers=dict(headers or {}), content_type=JSON)
 
 
 def error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -69,19 +70,21 @@ def install(app: Flask, ids: Ids) -> None:
         log.error("ledger.unavailable", error=str(failed))
         return error(503, "ledger_unavailable", "the ledger cannot be reached now", {"Retry-After": "5"})
 
-    def unexpected(failed: Exception) -> Response:
-        error_id = ids.new("err")
-        # The exception's own text may quote a message: only its type and the places in the code are logged.
-        places = [
-            f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(failed.__traceback__)[-5:]
-        ]
-        log.error("web.failed", error_id=error_id, error=type(failed).__name__, where=" > ".join(places))
-        return error(500, "internal", f"the hub itself failed; look for {error_id} in its log")
-
     app.register_error_handler(Refusal, refused)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(LedgerUnavailable, unavailable)
-    app.register_error_handler(Exception, unexpected)
+    app.register_error_handler(Exception, lambda failed: unexpected(failed, ids))
+
+
+def unexpected(failed: Exception, ids: Ids) -> Response:
+    """The answer when the hub itself fails: an id, under which the log tells where."""
+    error_id = ids.new("err")
+    # The exception's own text may quote a message: only its type and the places in the code are logged.
+    places = [
+        f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(failed.__traceback__)[-5:]
+    ]
+    log.error("web.failed", error_id=error_id, error=type(failed).__name__, where=" > ".join(places))
+    return error(500, "internal", f"the hub itself failed; look for {error_id} in its log")
 
 
 def _plain(value: Any, masker: Masker) -> Json:

@@ -35,6 +35,9 @@ def create_app(services: WebServices) -> Flask:
     receiver = Receiver(services.site, receipts, services.clock, services.ids)
     answers.install(app, services.ids)
     app.register_blueprint(webhooks.blueprint(receiver))
+    app.wsgi_app = webhooks.ShortWay(  # type: ignore[method-assign]
+        receiver, app.wsgi_app, lambda failed: answers.unexpected(failed, services.ids)
+    )
     app.register_blueprint(api.blueprint(services, site_masker(services.site)))
     app.register_blueprint(health.blueprint(services.ledger, services.clock))
     app.register_blueprint(metrics.blueprint(services.site, services.ledger, services.clock))

@@ -55,7 +55,7 @@ def test_a_claimed_delivery_brings_its_document_and_its_change(ledger: Ledger, c
             picture, change_id, [NewDelivery("dlv_7", change.key, "announce", "#1", "out:wms", "R-7", "stamp")]
         )
     [work] = ledger.claim_deliveries("out:wms", 10, 60, "a")
-    assert (work.document.body, work.document.raw, work.document.seq) == (picture.body, picture.raw, 1)
+    assert (work.document.body, work.document.raw(), work.document.seq) == (picture.body, picture.raw, 1)
     assert (work.change, work.change_id, work.part, work.lane) == (change, change_id, "#1", "wms")
     assert (work.came_from, work.attempts, work.resends, work.sent, work.step) == ("ready", 1, 0, False, 0)
     assert (work.created_at, work.parked_at, work.answers) == (clock.now(), None, ())

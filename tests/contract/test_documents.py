@@ -58,7 +58,7 @@ def test_what_is_in_a_document_comes_back_exactly(ledger: Ledger, clock: HandClo
         tx.add_documents([made])
     with ledger.write() as tx:
         [head] = tx.heads([("return", "shop", "R-1")]).values()
-    assert (head.body, head.raw, head.version, head.observed_at) == (body, made.raw, "v000", clock.now())
+    assert (head.body, head.raw(), head.version, head.observed_at) == (body, made.raw, "v000", clock.now())
     assert isinstance(head.body["price"], Decimal)
 
 

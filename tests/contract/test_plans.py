@@ -4,53 +4,70 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Engine, event, text
-from sqlalchemy.engine import Connection
+from sqlalchemy import event, text
+from sqlalchemy.pool import Pool
 
 from app.adapters.ledger import Ledger, open_ledger
-from tests.contract.making import claim, deliver, done, finish, key, known, new, receipt, received
+from app.adapters.ledger.engine import sqlite_module
+from tests.contract.making import attempt, claim, deliver, done, finish, key, known, new, receipt, received
 from tests.support import HandClock
 
 #: Tables that grow for ever. Reading one of them from end to end is the fault that this suite looks for.
 _GROWING = {"events", "documents", "changes", "deliveries", "calls", "attempts", "refs", "identifiers", "audit"}
 
 
-@contextmanager
-def _plans(dialect: str) -> Iterator[list[tuple[str, str]]]:
-    """The statements that run meanwhile, each with its plan."""
-    found: list[tuple[str, str]] = []
-    explain = "EXPLAIN QUERY PLAN " if dialect == "sqlite" else "EXPLAIN "
-    explaining = False
+class Watch:
+    """Listens to the drivers: the statements that run while it is on, each with its plan."""
 
-    def look(db: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        nonlocal explaining
-        if explaining or not re.match(r"\s*(SELECT|WITH|UPDATE|DELETE)", statement) or "pg_" in statement:
+    def __init__(self) -> None:
+        self.on = False
+        self.plans: list[tuple[str, str]] = []
+
+    def connected(self, connection: Any, _record: Any) -> None:
+        """A connection was opened."""
+        if not isinstance(connection, psycopg.Connection):
+            path = connection.execute("PRAGMA database_list").fetchone()[2]
+            connection.set_trace_callback(lambda statement: self._look(sqlite_module().connect(path), statement))
             return
-        explaining = True
-        one = parameters[0] if many else parameters
-        rows = db.exec_driver_sql(explain + statement, one).all()
-        found.append((statement, "\n".join(str(row[-1]) for row in rows)))
-        explaining = False
+        watch = self
 
-    event.listen(Engine, "before_cursor_execute", look)
-    try:
-        yield found
-    finally:
-        event.remove(Engine, "before_cursor_execute", look)
+        class Watched(psycopg.Cursor[Any]):
+            def execute(self, query: Any, params: Any = None, **more: Any) -> Any:
+                watch._look(psycopg.Cursor(self.connection), query, params)
+                return super().execute(query, params, **more)
+
+        connection.cursor_factory = Watched
+
+    def _look(self, other: Any, statement: Any, *values: Any) -> None:
+        if self.on and re.match(r"\s*(SELECT|WITH|UPDATE|DELETE)", statement) and "pg_" not in statement:
+            explain = "EXPLAIN " if values else "EXPLAIN QUERY PLAN "
+            rows = other.execute(explain + statement, *values).fetchall()
+            self.plans.append((statement, "\n".join(str(row[-1]) for row in rows)))
+        other.close()
 
 
 @pytest.fixture
-def busy(ledger_url: str, clock: HandClock) -> Iterator[Ledger]:
+def watch() -> Iterator[Watch]:
+    """Sees all connections that are opened from now on."""
+    watch = Watch()
+    event.listen(Pool, "connect", watch.connected)
+    yield watch
+    event.remove(Pool, "connect", watch.connected)
+
+
+@pytest.fixture
+def busy(ledger_url: str, clock: HandClock, watch: Watch) -> Iterator[Ledger]:
     """A ledger with far more that is finished than is due."""
     ledger = open_ledger(ledger_url, clock=clock)
     for number in range(3):
         deliver(ledger, clock, object_id=f"R-{number}", many=100, order_key="")
         works = claim(ledger, token := new("token"), limit=100)
-        finish(ledger, token, *(done(work.delivery_id, operation="announce_return") for work in works))
+        tries = [(work.delivery_id, attempt(clock, work.delivery_id)) for work in works]
+        finish(ledger, token, *(done(one, operation=tried.operation, attempts=(tried,)) for one, tried in tries))
     deliver(ledger, clock, object_id="R-9", many=2)
     for number in range(60):
         deliver(ledger, clock, object_id=f"Q-{number}")
@@ -59,7 +76,9 @@ def busy(ledger_url: str, clock: HandClock) -> Iterator[Ledger]:
     if ledger_url.startswith("postgresql"):
         with ledger.write() as tx:
             tx._connection.execute(text("ANALYZE"))
+    watch.on = True
     yield ledger
+    watch.on = False
     ledger.close()
 
 
@@ -90,12 +109,10 @@ def _do_everything(ledger: Ledger, clock: HandClock) -> None:
     ledger.retry([work.delivery_id, event_work.event_id], "me")
 
 
-def test_nothing_reads_a_growing_table_from_end_to_end(busy: Ledger, clock: HandClock, ledger_url: str) -> None:
-    dialect = ledger_url.partition(":")[0]
-    with _plans(dialect) as plans:
-        _do_everything(busy, clock)
-    assert len(plans) > 30
-    for statement, plan in plans:
+def test_nothing_reads_a_growing_table_from_end_to_end(busy: Ledger, clock: HandClock, watch: Watch) -> None:
+    _do_everything(busy, clock)
+    assert len(watch.plans) > 30
+    for statement, plan in watch.plans:
         assert not _full_scans(plan), f"{statement}\n{plan}"
 
 
@@ -105,12 +122,9 @@ def _full_scans(plan: str) -> set[str]:
 
 
 @pytest.mark.parametrize("what", ["events", "deliveries"])
-def test_a_claim_finds_due_work_and_its_order_through_partial_indexes(
-    busy: Ledger, clock: HandClock, ledger_url: str, what: str
-) -> None:
-    with _plans(ledger_url.partition(":")[0]) as plans:
-        getattr(busy, f"claim_{what}")("wms", 10, 60, "a")
-    plan = plans[0][1]
+def test_a_claim_finds_due_work_and_its_order_through_partial_indexes(busy: Ledger, watch: Watch, what: str) -> None:
+    getattr(busy, f"claim_{what}")("wms", 10, 60, "a")
+    plan = watch.plans[0][1]
     assert f"ix_{what}_due" in plan
     assert what == "events" or "ix_deliveries_order" in plan
     # Through the index in its order: no sorting of all that is due.

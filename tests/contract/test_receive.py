@@ -25,6 +25,15 @@ def test_a_message_is_kept_byte_for_byte_with_its_headers_and_is_due_at_once(led
     assert (work.attempts, work.received_at, work.created_at) == (1, clock.now(), clock.now())
 
 
+def test_bodies_of_any_length_that_are_kept_together_stay_apart(ledger: Ledger, clock: HandClock) -> None:
+    bodies = [b"", b"\x00", b"one", b"", bytes(range(256)) * 300, "é€".encode(), b""]
+    receipts = [receipt(clock, body=body) for body in bodies]
+    assert ledger.receive(receipts[:1]) + ledger.receive(receipts[1:]) == [
+        Received(one.event_id, duplicate=False) for one in receipts
+    ]
+    assert [ledger.event_body(one.event_id) for one in receipts] == bodies
+
+
 def test_a_duplicate_is_answered_with_the_first_ones_id_and_writes_nothing(ledger: Ledger, clock: HandClock) -> None:
     first = receipt(clock, "v-1", body=b"first")
     ledger.receive([first])

@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, ledger: Ledger, clock: HandClock) -> MiniHub:
+def hub(tmp_path: Path, ledger: Ledger, clock: HandClock, alone: None) -> MiniHub:
     """A hub whose shop shows one open return of one order, without a label."""
     hub = MiniHub(tmp_path / "site", ledger, clock)
     hub.shows()

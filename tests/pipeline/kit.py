@@ -216,7 +216,7 @@ class MiniHub:
     def deliver(self, meanwhile: Callable[[], None] = lambda: None) -> int:
         """Deliver what is due; `meanwhile` happens between the tries and their commit."""
         token = self.ids.new("tok")
-        works = self.ledger.claim_deliveries("wms", 10, 60, token)
+        works = self.deliverer.claim("wms", 10, 60, token)
         finishes = [self.deliverer.deliver(work) for work in works]
         meanwhile()
         self.deliverer.commit(token, finishes)

@@ -37,7 +37,7 @@ def _own_log() -> Iterator[None]:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
+def site(tmp_path: Path, alone: None) -> Path:
     return write(tmp_path / "site")
 
 

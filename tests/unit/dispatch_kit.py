@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.adapters.ledger import Ledger, open_ledger
+from app.adapters.queue import Wakes
 from app.adapters.system import SystemClock, SystemIds
 from app.core.connectors import Limits
 from app.model import EventFinish, EventWork
@@ -60,14 +61,16 @@ class Hub:
         self.gates: list[Gates] = []
         self.opened: list[Ledger] = []
 
-    def worker(self, limits: Limits | None = None, ledger: Any = None, **work: Any) -> tuple[Engine, Work]:
+    def worker(
+        self, limits: Limits | None = None, ledger: Any = None, wakes: Wakes | None = None, **work: Any
+    ) -> tuple[Engine, Work]:
         own = open_ledger(self.url, clock=CLOCK)
         self.opened.append(own)
         ids = SystemIds()
         given = {"acme_eu": limits or Limits(concurrency=8)}
         gates = Gates(given, self.site.hub.breaker, own, CLOCK, ids.new("wrk"))
         made = Work(own, **work)
-        engine = Engine(self.site, gates, {"in": reading(ledger or own, made)}, CLOCK, ids, rng=rng())
+        engine = Engine(self.site, gates, {"in": reading(ledger or own, made)}, CLOCK, ids, wakes, rng())
         engine.start()
         self.engines.append(engine)
         self.gates.append(gates)

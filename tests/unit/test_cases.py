@@ -27,7 +27,7 @@ DETAIL = {"id": "R-1", "orders": ["#7"], "items": [{"id": "l-1", "sku": "00123",
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, alone: None) -> Path:
     site = write(tmp_path / "site")
     _put(site / "connectors/acme_wms/tests.yaml", {"cases": []})
     _set_tests(site / "mappings/return.to_acme_wms.yaml", [])

@@ -34,6 +34,7 @@ def _mistakes() -> list[Mistake]:
 
 
 MISTAKES = _mistakes()
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)

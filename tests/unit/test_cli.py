@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.adapters.files import load_site
-from app.adapters.ledger import Ledger, migrate, open_ledger
+from app.adapters.ledger import Ledger, open_ledger
 from app.adapters.redis_facts import RedisFacts
 from app.adapters.system import SystemClock
 from app.cli import _COMMANDS, main
@@ -22,11 +25,11 @@ from tests.unit.site_kit import ENV, FILES
 
 
 @pytest.fixture
-def ledger(site: Path) -> Iterator[Ledger]:
+def ledger(site: Path, migrated_sqlite: Path) -> Iterator[Ledger]:
     """The ledger that the commands use, with the machine's clock."""
-    url = f"sqlite:///{site}/var/backhaul.db"
-    migrate(url)
-    opened = open_ledger(url, clock=SystemClock())
+    (site / "var").mkdir()
+    path = shutil.copy(migrated_sqlite, site / "var/backhaul.db")
+    opened = open_ledger(f"sqlite:///{path}", clock=SystemClock())
     yield opened
     opened.close()
 
@@ -42,6 +45,13 @@ def dead(ledger: Ledger, clock: HandClock) -> str:
 @pytest.mark.parametrize("name", _COMMANDS)
 def test_every_command_says_what_it_does(run: Run, name: str) -> None:
     assert "Usage:" in run(name, "--help").output
+
+
+def test_the_help_loads_none_of_the_large_libraries() -> None:
+    watch = "import sys; from app.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
+    large = {"yaml", "jinja2", "jsonschema_rs", "sqlalchemy", "flask", "redis", "structlog", "asyncio", "ssl"}
+    assert not large & set(done.stdout.split())
 
 
 def test_check_is_quiet_about_a_good_site(run: Run) -> None:

@@ -70,10 +70,15 @@ def test_a_stop_finishes_what_runs_and_gives_back_the_rest(hub: Hub) -> None:
 
 def test_a_stop_does_not_wait_for_ever(hub: Hub) -> None:
     hub.ledger.receive(receipts("acme_eu", 1))
-    hang = threading.Event()
-    engine, _ = hub.worker(do=lambda work: hang.wait(20) and None)
+    begun, hang = threading.Event(), threading.Event()
+
+    def never_ends(work: EventWork) -> None:
+        begun.set()
+        hang.wait(20)
+
+    engine, _ = hub.worker(do=never_ends)
     engine.kick("in:acme_eu")
-    assert until(lambda: engine.in_hand == 1)
+    assert begun.wait(10)
     assert not engine.stop(0.3)
     assert hub.state()["running"] == 1, "it may have been sent: only its lease frees it"
     hang.set()

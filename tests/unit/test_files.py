@@ -15,7 +15,7 @@ from tests.unit.site_kit import ENV, FILES, write
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, alone: None) -> Path:
     return write(tmp_path)
 
 
@@ -78,7 +78,8 @@ def test_the_stamp_is_of_all_files_and_of_nothing_else(root: Path) -> None:
     assert first.files["config/hub.yaml"] == FILES["config/hub.yaml"]
 
 
-def test_what_comes_with_the_project_is_there_and_a_file_of_the_site_wins(root: Path) -> None:
+def test_what_comes_with_the_project_is_there_and_a_file_of_the_site_wins(tmp_path: Path) -> None:
+    root = write(tmp_path)
     site = load_site(root, env=ENV)
     shipped = sorted(path.parent.name for path in (PROJECT / "connectors").glob("*/connector.yaml"))
     assert shipped and set(shipped) < set(site.connectors)
@@ -112,7 +113,7 @@ def test_a_value_of_the_environment_stays_the_text_it_is(root: Path, value: str)
     assert load_site(root, env={**ENV, "WMS_TOKEN": value}).connections["wms"].settings["token"] == value
 
 
-def test_hub_and_routes_may_be_left_out_but_not_the_connections(tmp_path: Path) -> None:
+def test_hub_and_routes_may_be_left_out_but_not_the_connections(tmp_path: Path, alone: None) -> None:
     files = {name: text for name, text in FILES.items() if name not in ("config/hub.yaml", "config/routes.yaml")}
     assert check(write(tmp_path / "a", files), ENV) == []
     del files["config/connections.yaml"]
@@ -146,19 +147,20 @@ def test_a_file_with_a_byte_order_mark_and_windows_lines_is_read(root: Path) -> 
     assert check(root, ENV) == []
 
 
-def test_fifty_files_are_checked_within_a_second(tmp_path: Path) -> None:
+def test_fifty_files_are_checked_within_a_second(tmp_path: Path, alone: None) -> None:
     files = dict(FILES)
     for number in range(40):
         text = FILES["mappings/return.to_acme_wms.yaml"].replace("return.to_acme_wms", f"return.to_wms_{number}")
         files[f"mappings/return.to_wms_{number}.yaml"] = text
     root = write(tmp_path, files)
-    check(root, ENV)
-    # The best of three: other processes share the machine.
+    # The best of up to four: other processes share the machine, and the first one loads what is loaded once.
     best = 9.9
-    for _ in range(3):
+    for _ in range(4):
         started = time.process_time()
         assert check(root, ENV) == []
         best = min(best, time.process_time() - started)
+        if best < 1.0:
+            break
     assert best < 1.0
 
 

@@ -5,31 +5,18 @@ from __future__ import annotations
 import gzip
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.adapters.http import HttpSender
-from app.core.connectors import Connection, Connector, Limits
-from app.core.source import Where
-from app.model import NoResponse, Request, Response
+from app.model import NoResponse, Response
 from tests.unit.engine_servers import BadServer, always, answer, read_request, serving
-
-WHERE = Where("connector.yaml", 1, 1)
-JSON = "Content-Type: application/json"
-
-
-def connection(**auth: str) -> Connection:
-    connector = Connector("acme", Path("."), WHERE)
-    return Connection("acme_eu", connector, WHERE, "acme_eu", limits=Limits(), auth=auth or {"scheme": "none"})
-
-
-def request(url: str, method: str = "POST", body: Any = None) -> Request:
-    return Request("acme_eu", "announce", method, url, {"Accept": "application/json"}, body)
+from tests.unit.http_kit import JSON, connection, request
 
 
 @pytest.fixture
@@ -50,27 +37,6 @@ def test_numbers_keep_every_digit_there_and_back(sender: HttpSender) -> None:
     assert got.headers["x-id"] == "7"
     assert "set-cookie" not in got.headers
     assert server.requests[0].endswith(b'{"price":10.50,"id":"0012E4"}')
-
-
-def test_credentials_are_added_last_and_stay_out_of_the_request(sender: HttpSender) -> None:
-    with serving(always(answer("200 OK", b"{}", JSON))) as server:
-        asked = request(server.url + "/x", body={})
-        sender.send(connection(scheme="bearer", token="s3cret"), asked, 5)
-    assert b"Authorization: Bearer s3cret" in server.requests[0]
-    assert "s3cret" not in str(asked)
-
-
-def test_one_connection_is_kept_for_many_calls(sender: HttpSender) -> None:
-    with serving(always(answer("200 OK", b"{}", JSON))) as server:
-        for _ in range(5):
-            assert isinstance(sender.send(connection(), request(server.url + "/x", body={}), 5), Response)
-    assert (server.connections, len(server.requests)) == (1, 5)
-
-
-def test_an_escaped_path_goes_out_as_it_is(sender: HttpSender) -> None:
-    with serving(always(answer("200 OK", b"{}", JSON))) as server:
-        sender.send(connection(), request(server.url + "/orders/%231004800%2Fb?x=a%20b&x=%26", "GET"), 5)
-    assert server.requests[0].startswith(b"GET /orders/%231004800%2Fb?x=a%20b&x=%26 HTTP/1.1")
 
 
 def test_nobody_listening_was_not_sent(sender: HttpSender) -> None:
@@ -97,20 +63,6 @@ def test_tls_to_a_plain_port_was_not_sent(sender: HttpSender) -> None:
         got = sender.send(connection(), request(f"https://127.0.0.1:{server.port}/x", body={}), 5)
     assert isinstance(got, NoResponse)
     assert (got.kind, got.sent) == ("tls", False)
-
-
-@pytest.mark.parametrize("url", ["ftp://example.com/x", "http:///x", "no url", "http://a b/x"])
-def test_what_is_no_address_is_refused_without_a_call(sender: HttpSender, url: str) -> None:
-    got = sender.send(connection(), request(url, body={}), 5)
-    assert isinstance(got, NoResponse)
-    assert (got.kind, got.sent) == ("refused", False)
-
-
-def test_a_header_with_a_line_break_is_refused(sender: HttpSender) -> None:
-    bad = Request("acme_eu", "x", "POST", "http://127.0.0.1:9/x", {"X-A": "1\r\nX-B: 2"})
-    got = sender.send(connection(), bad, 5)
-    assert isinstance(got, NoResponse)
-    assert got.kind == "refused"
 
 
 def drop_after_reading(conn: socket.socket, server: BadServer) -> None:
@@ -266,9 +218,36 @@ def test_the_environment_of_the_process_has_no_say(sender: HttpSender, monkeypat
         assert isinstance(sender.send(connection(), request(server.url + "/x", body={}), 5), Response)
 
 
-def test_an_idle_connection_is_not_trusted_again(sender: HttpSender, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.adapters.sockets._IDLE_S", 0.0)
-    with serving(always(answer("200 OK", b"{}", JSON))) as server:
-        for _ in range(3):
-            assert isinstance(sender.send(connection(), request(server.url + "/x", body={}), 5), Response)
-    assert server.connections == 3
+def test_an_answer_before_the_request_was_read_counts(sender: HttpSender) -> None:
+    def hasty(conn: socket.socket, server: BadServer) -> None:
+        conn.recv(1)
+        conn.sendall(answer("413 Content Too Large", b'{"message":"too large"}', JSON))
+        conn.shutdown(socket.SHUT_WR)
+        while conn.recv(65536):
+            pass
+
+    with serving(hasty) as server:
+        got = sender.send(connection(), request(server.url + "/x", body={"a": "b" * 2**24}), 10)
+    assert isinstance(got, Response)
+    assert got.status == 413
+
+
+def test_a_target_that_does_not_read_ends_at_the_deadline(sender: HttpSender) -> None:
+    over = threading.Event()
+
+    with serving(lambda conn, server: over.wait(10) and None) as server:
+        started = time.monotonic()
+        got = sender.send(connection(), request(server.url + "/x", body={"a": "b" * 2**24}), 1.5)
+        took = time.monotonic() - started
+        over.set()
+    assert isinstance(got, NoResponse)
+    assert (got.kind, got.sent) == ("timeout", True)
+    assert took < 6
+
+
+def test_interim_answers_are_no_answers(sender: HttpSender) -> None:
+    early = b"HTTP/1.1 100 Continue\r\n\r\n"
+    with serving(always(early + answer("201 Created", b"{}", JSON))) as server:
+        got = sender.send(connection(), request(server.url + "/x", body={}), 5)
+    assert isinstance(got, Response)
+    assert got.status == 201

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.jsontext import dumps, loads
@@ -41,3 +42,32 @@ def test_deep_nesting_is_refused_in_words() -> None:
 def test_broken_utf8_is_refused_in_words() -> None:
     with pytest.raises(DataError, match="not UTF-8: byte 1"):
         loads(b'"\xff"')
+
+
+@settings(deadline=None)
+@given(
+    st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20), st.data()
+)
+def test_a_damaged_text_is_read_like_the_standard_library_reads_it_or_refused(value: Any, data: st.DataObject) -> None:
+    text = bytearray(dumps(value))
+    for _ in range(data.draw(st.integers(0, 3))):
+        text[data.draw(st.integers(0, len(text) - 1))] = data.draw(
+            st.sampled_from(b'0123456789.eE+-"\\,:[]{} ntfu\xc3\xff')
+        )
+    try:
+        expected = json.loads(text.decode(), parse_float=Decimal, parse_constant=int)
+    except ValueError:
+        with pytest.raises(DataError):
+            loads(bytes(text))
+    else:
+        try:
+            assert repr(loads(bytes(text))) == repr(expected)
+        except DataError as error:
+            assert "out of all bounds" in str(error)
+
+
+@pytest.mark.parametrize(
+    "text", ['"\\ud800"', '"\\u0000"', '{"a":1,"a":2}', "18446744073709551616", "-" + "9" * 400, "-0"]
+)
+def test_what_libraries_differ_in_is_read_as_ever(text: str) -> None:
+    assert loads(text) == loads(text.encode()) == json.loads(text)

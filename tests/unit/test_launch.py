@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.launch import Forked
+from app.cli.launch import Forked, name_process
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux forks")
 
@@ -65,6 +65,14 @@ def test_it_has_a_session_of_its_own_and_leaves_what_is_its_parents(tmp_path: Pa
     assert Forked(look, _nothing, lambda: os.close(kept)).wait(10) == 3
     os.fstat(kept)
     os.close(kept)
+
+
+def test_a_process_shows_what_it_is() -> None:
+    def look() -> None:
+        name_process("worker")
+        raise SystemExit(0 if Path("/proc/self/comm").read_text() == "backhaul:worker\n" else 5)
+
+    assert Forked(look, _nothing, _nothing).wait(10) == 0
 
 
 def _wait_after(note: Path) -> None:

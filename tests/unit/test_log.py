@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -100,3 +101,24 @@ def test_a_blank_in_a_key_does_not_cost_the_line() -> None:
     stream = _lines()
     log.get_log("web").info("x", **{"two words": 1})
     assert "two_words=1" in stream.getvalue()
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+@pytest.mark.parametrize("secret", ['with "quotes"', "back\\slash", "line\nbreak", "a=b\\c d", "umläut€", "hunter22"])
+def test_a_secret_is_blotted_out_however_the_line_spells_it(style: Literal["text", "json"], secret: str) -> None:
+    stream = _lines(style, secrets=(secret,))
+    logger = log.get_log("web")
+    logger.info("x", what=f"before {secret} behind", alone=secret, error=ValueError(f"no {secret}"), many=[secret])
+    logger.info(f"happened with {secret}", count=1, gone=None)
+    text = stream.getvalue()
+    for spelt in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], secret.replace("\n", "\\n")):
+        assert spelt not in text
+    assert text.count("[secret]") == 5
+    if style == "json":
+        assert [json.loads(line)["part"] for line in text.splitlines()] == ["web", "web"]
+
+
+def test_a_line_says_when_to_the_microsecond() -> None:
+    stream = _lines()
+    log.get_log("web").info("x")
+    assert re.match(r"at=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z level=info event=x part=web\n$", stream.getvalue())

@@ -80,7 +80,9 @@ def test_a_wake_up_reaches_the_engine(wakes: Wakes, client: redis.Redis, engine:
 def test_a_lane_is_woken_once_until_somebody_comes(wakes: Wakes) -> None:
     assert [wakes.wake("in:acme_eu") for _ in range(5)] == [True, False, False, False, False]
     assert wakes.waiting() == 1
-    wakes.clear("in:acme_eu")
+    wakes.hold("in:acme_eu")
+    assert not wakes.wake("in:acme_eu")
+    wakes.let_go("in:acme_eu")
     assert wakes.wake("in:acme_eu")
 
 
@@ -145,7 +147,13 @@ def test_a_pickle_is_not_read(client: redis.Redis, engine: Engine, own_signals: 
 def test_without_redis_every_method_says_so() -> None:
     gone = Wakes("unix:///nowhere/redis.sock?password=abc")
     started = time.monotonic()
-    for act in (lambda: gone.wake("in:a"), lambda: gone.clear("in:a"), gone.ping, gone.waiting):
+    for act in (
+        lambda: gone.wake("in:a"),
+        lambda: gone.hold("in:a"),
+        lambda: gone.let_go("in:a"),
+        gone.ping,
+        gone.waiting,
+    ):
         with pytest.raises(QueueUnavailable):
             act()
     assert time.monotonic() - started < 3

@@ -21,6 +21,8 @@ from tests.unit.door_kit import NOW, SECRET, TOKEN, VERIFY, Services, make_site,
 
 BODY = json.dumps({"event": "return.created", "data": {"id": "7", "email": "ann@shop.example"}}).encode()
 
+_PATHS = ("/webhooks/shop", "/webhooks/shop/")
+
 
 @pytest.fixture
 def services(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Services]:
@@ -53,6 +55,31 @@ def test_ten_equal_webhooks_at_once_get_one_answer(app: Flask) -> None:
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda _: post(app), range(10)))
     assert {(answer.status_code, answer.data) for answer in answers} == {(202, answers[0].data)}
+
+
+def test_a_message_is_answered_alike_whether_flask_finds_its_way_or_not(app: Flask) -> None:
+    # A path that ends with a slash is left to Flask.
+    short, long = (app.test_client().post(path, data=BODY, headers=sign(VERIFY, BODY, NOW)) for path in _PATHS)
+    assert (short.status, short.data, sorted(short.headers)) == (long.status, long.data, sorted(long.headers))
+    short, long = (app.test_client().post(path, data=BODY, headers={"X-Signature": "00"}) for path in _PATHS)
+    assert (short.status, short.data, sorted(short.headers)) == (long.status, long.data, sorted(long.headers))
+    assert short.status == "401 UNAUTHORIZED"
+
+
+def test_a_message_that_breaks_the_hub_is_a_500_that_shows_nothing(app: Flask, services: Services) -> None:
+    services.ledger.poison = "return.created:7"
+    with capture_logs() as lines:
+        broken = post(app)
+    assert broken.status_code == 500 and broken.json["error"]["code"] == "internal"
+    (line,) = [line for line in lines if line["event"] == "web.failed"]
+    assert line["error_id"] in broken.json["error"]["message"] and line["error"] == "ValueError"
+    services.ledger.poison = ""
+    assert post(app).status_code == 202
+
+
+def test_a_body_that_is_cut_off_is_not_taken_for_the_whole(app: Flask) -> None:
+    environ = {"wsgi.input": io.BytesIO(BODY[:-1]), "CONTENT_LENGTH": str(len(BODY))}
+    assert post(app, environ_overrides=environ).json["error"]["message"] == "cut off"
 
 
 def test_a_chunked_body_is_read_to_its_end_and_capped(app: Flask) -> None:

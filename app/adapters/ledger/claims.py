@@ -5,8 +5,9 @@ A claimed row's `due_at` is the end of its lease. When its worker dies, the row 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -26,18 +27,20 @@ from sqlalchemy import (
 )
 
 from app.adapters.ledger.columns import from_ms
-from app.adapters.ledger.rows import changes_by_id, documents_by_id, to_event_work
-from app.adapters.ledger.schema import calls, deliveries, events
+from app.adapters.ledger.rows import to_document, to_event_work
+from app.adapters.ledger.schema import calls, changes, deliveries, documents, events
 from app.adapters.ledger.shared_schema import lanes
+from app.adapters.ledger.statements import Statement, among
 from app.adapters.ledger.store import Store, ahead, bare
 from app.core.jsontext import loads
-from app.model import DeliveryWork, EventWork
+from app.model import Change, DeliveryWork, Document, EventWork
 
 #: Work that has taken down so many workers in a row is set aside instead of taking down the next.
 DEADLY = 5
 #: `due_count` counts no further: nobody wants more than "a lot".
 COUNTED = 1_000
 
+_by_seq = attrgetter("seq")
 _now = bindparam("now", type_=BigInteger)
 _BECAUSE = f"its worker died {DEADLY} times: something in it ends the process; look into the log, then `retry`"
 
@@ -103,10 +106,34 @@ def _claim(table: Table, lane: Any, *returned: Any) -> Any:
     return update(table).where(c.seq.in_(select(picked.c.seq))).values(values).returning(*returned)
 
 
-_claim_events = _claim(events, events.c.connection, *events.c)
-_claim_deliveries = _claim(deliveries, deliveries.c.lane, *deliveries.c)
-_answers = select(calls.c.delivery_id, calls.c.step, calls.c.answer).where(
-    calls.c.delivery_id.in_(bindparam("ids", expanding=True))
+_event_columns = ("id", "connection", "type", "received_at", "headers", "body", "attempts", "began_at", "seq", "state")
+_claim_events = Statement(
+    lambda _dialect: _claim(events, events.c.connection, *(events.c[name] for name in _event_columns))
+)
+_claim_deliveries = Statement(lambda _dialect: _claim(deliveries, deliveries.c.lane, deliveries.c.id))
+_own = ("id", "route", "part", "lane", "step", "claimed_from", "attempts", "resends", "sent", "began_at", "parked_at")
+_pictured = ("kind", "connection", "object_id", "version", "observed_at", "event_id", "stamp", "stale", "body", "raw")
+_claimed = Statement(
+    lambda dialect: (
+        select(
+            *(deliveries.c[name].label(f"own_{name}") for name in _own),
+            *(documents.c[name] for name in ("id", "seq", *_pictured)),
+            *(changes.c[name].label(f"change_{name}") for name in ("id", "name", "key", "data")),
+        )
+        .join_from(deliveries, documents, documents.c.id == deliveries.c.document_id)
+        .join(changes, changes.c.id == deliveries.c.change_id)
+        .where(
+            among(dialect, deliveries.c.id, "ids"),
+            deliveries.c.state == "running",
+            deliveries.c.token == bindparam("holder"),
+        )
+        .order_by(deliveries.c.seq)
+    )
+)
+_answers = Statement(
+    lambda dialect: select(calls.c.delivery_id, calls.c.step, calls.c.answer).where(
+        among(dialect, calls.c.delivery_id, "ids")
+    )
 )
 
 
@@ -118,11 +145,11 @@ def _renew(table: Table) -> Any:
     )
 
 
-def _hand_back(table: Table) -> Any:
+def _hand_back(dialect: str, table: Table) -> Any:
     c = table.c
     return (
         update(table)
-        .where(c.id.in_(bindparam("ids", expanding=True)), c.token == bindparam("holder"), c.state == "running")
+        .where(among(dialect, c.id, "ids"), c.token == bindparam("holder"), c.state == "running")
         .values(
             state=c.claimed_from,
             due_at=_now,
@@ -135,8 +162,11 @@ def _hand_back(table: Table) -> Any:
     )
 
 
-_renews = (_renew(events), _renew(deliveries))
-_hands_back = (_hand_back(events), _hand_back(deliveries))
+_renews = (Statement(lambda _dialect: _renew(events)), Statement(lambda _dialect: _renew(deliveries)))
+_hands_back = (
+    Statement(lambda dialect: _hand_back(dialect, events)),
+    Statement(lambda dialect: _hand_back(dialect, deliveries)),
+)
 
 
 def _lanes_of(table: Table, lane: Any) -> Any:
@@ -187,8 +217,8 @@ class Claiming(Store):
     def claim_events(self, connection: str, limit: int, lease_s: float, token: str) -> list[EventWork]:
         """Take up to `limit` due events of a connection, oldest due first. A token is used for one claim only."""
         with self._db.write() as db:
-            rows = db.execute(_claim_events, self._claim_of(connection, limit, lease_s, token)).all()
-        return [to_event_work(row) for row in sorted(rows, key=lambda row: row.seq) if row.state == "running"]
+            rows = _claim_events.rows(db, self._claim_of(connection, limit, lease_s, token))
+        return [to_event_work(row) for row in sorted(rows, key=_by_seq) if row.state == "running"]
 
     def claim_deliveries(self, connection: str, limit: int, lease_s: float, token: str) -> list[DeliveryWork]:
         """Take up to `limit` due deliveries whose current call goes to `connection`, oldest due first.
@@ -196,41 +226,21 @@ class Claiming(Store):
         Of deliveries with one order key only the first unfinished one is taken. A token is used for one claim only.
         """
         with self._db.write() as db:
-            found = db.execute(_claim_deliveries, self._claim_of(connection, limit, lease_s, token)).all()
-            rows = sorted((row for row in found if row.state == "running"), key=lambda row: row.seq)
-            documents = documents_by_id(db, {row.document_id for row in rows})
-            changes = changes_by_id(db, {row.change_id for row in rows})
-            later = [row.id for row in rows if row.step]
-            answers = db.execute(_answers, {"ids": later}).all() if later else []
-        known = {(row.delivery_id, row.step): row.answer for row in answers}
-        parsed_documents = {key: make() for key, make in documents.items()}
-        parsed_changes = {key: make() for key, make in changes.items()}
-        return [
-            DeliveryWork(
-                delivery_id=row.id,
-                route=row.route,
-                part=row.part,
-                lane=row.lane,
-                step=row.step,
-                came_from=row.claimed_from,
-                attempts=row.attempts,
-                resends=row.resends,
-                sent=row.sent,
-                created_at=from_ms(row.began_at),
-                parked_at=None if row.parked_at is None else from_ms(row.parked_at),
-                document=parsed_documents[row.document_id],
-                change=parsed_changes[row.change_id],
-                change_id=row.change_id,
-                answers=tuple(loads(known.get((row.id, step), "null")) for step in range(row.step)),
-            )
-            for row in rows
-        ]
+            found = _claim_deliveries.rows(db, self._claim_of(connection, limit, lease_s, token))
+            rows = _claimed.rows(db, {"ids": [row.id for row in found], "holder": token}) if found else []
+            later = [row.own_id for row in rows if row.own_step]
+            answers = _answers.rows(db, {"ids": later}) if later else []
+        # Parsed after the transaction, and once for all changes of a picture.
+        pictures = {row.id: row for row in rows}
+        parsed = {key: to_document(row) for key, row in pictures.items()}
+        told = {(row.delivery_id, row.step): row.answer for row in answers}
+        return [_to_delivery_work(row, parsed[row.id], told) for row in rows]
 
     def renew(self, token: str, lease_s: float) -> int:
         """Move the end of the lease of all that the token still holds; how many that is."""
         wanted = {"holder": token, "lease_end": ahead(self._now(), lease_s)}
         with self._db.write() as connection:
-            return sum(connection.execute(statement, wanted).rowcount for statement in _renews)
+            return sum(statement.change(connection, wanted) for statement in _renews)
 
     def hand_back(self, token: str, ids: Sequence[str]) -> int:
         """Give back what was claimed and not begun, as if it had not been claimed; how many that was."""
@@ -238,7 +248,7 @@ class Claiming(Store):
             return 0
         wanted = {"holder": token, "ids": list(ids), "now": self._now()}
         with self._db.write() as connection:
-            return sum(connection.execute(statement, wanted).rowcount for statement in _hands_back)
+            return sum(statement.change(connection, wanted) for statement in _hands_back)
 
     def due_count(self, lane: str) -> int:
         """How much is claimable now in a lane ("in:shop", "out:wms"); counted up to 1,000."""
@@ -257,3 +267,23 @@ class Claiming(Store):
         now = self._now()
         lane = bare(connection)
         return {"in_lane": lane, "limit": limit, "holder": token, "now": now, "lease_end": ahead(now, lease_s)}
+
+
+def _to_delivery_work(row: Any, document: Document, told: Mapping[tuple[str, int], str]) -> DeliveryWork:
+    return DeliveryWork(
+        delivery_id=row.own_id,
+        route=row.own_route,
+        part=row.own_part,
+        lane=row.own_lane,
+        step=row.own_step,
+        came_from=row.own_claimed_from,
+        attempts=row.own_attempts,
+        resends=row.own_resends,
+        sent=bool(row.own_sent),
+        created_at=from_ms(row.own_began_at),
+        parked_at=None if row.own_parked_at is None else from_ms(row.own_parked_at),
+        document=document,
+        change=Change(row.change_name, row.change_key, loads(row.change_data)),
+        change_id=row.change_id,
+        answers=tuple(loads(told.get((row.own_id, step), "null")) for step in range(row.own_step)),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,11 +51,18 @@ def bounded(text: str) -> str:
     return f"{text[: _LONGEST_KEY - 65]}…{digest}"
 
 
+def plain(texts: Collection[str]) -> bool:
+    """Whether `clean` and `bounded` would leave all these texts as they are: true of nearly all, and quickly told."""
+    joined = "".join(texts)
+    return joined.isascii() and "\x00" not in joined and max(map(len, texts), default=0) <= _LONGEST_KEY
+
+
 class Words(TypeDecorator[str]):
     """Text of people and vendors."""
 
     impl = Text
     cache_ok = True
+    prepare = staticmethod(clean)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         """The text as `clean` gives it."""
@@ -66,6 +74,7 @@ class Key(TypeDecorator[str]):
 
     impl = Text
     cache_ok = True
+    prepare = staticmethod(bounded)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         """The text as `bounded` gives it."""

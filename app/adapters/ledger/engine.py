@@ -10,15 +10,21 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DisconnectionError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app.adapters.ledger.statements import inserting
 from app.errors import ConfigError, LedgerUnavailable
 
 Dialect = Literal["sqlite", "postgresql"]
-Insert = sqlite.Insert | postgresql.Insert
 
 #: Since this SQLite, several writers cannot lose a commit when the write-ahead log is reset (sqlite.org/wal.html).
 _SAFE = (3, 51, 3)
@@ -64,15 +70,20 @@ def sqlite_is_safe(version: str | None = None) -> bool:
 
 
 @contextmanager
-def unavailable() -> Iterator[None]:
-    """Turns what the database says when it cannot work now into `LedgerUnavailable`; our own faults pass."""
+def unavailable(driver: Any) -> Iterator[None]:
+    """Turns what the database says when it cannot work now into `LedgerUnavailable`; our own faults pass.
+
+    SQLAlchemy has errors of its own for what it runs; `driver` is the module whose errors the rest raises.
+    """
     try:
         yield
     except (OperationalError, InterfaceError, InternalError) as error:
         raise LedgerUnavailable(_words(error)) from error
-    except DatabaseError as error:
+    except (driver.OperationalError, driver.InterfaceError, driver.InternalError) as error:
+        raise LedgerUnavailable(_words(error)) from error
+    except (DatabaseError, driver.DatabaseError) as error:
         # The bare class is SQLite's word for a file that is damaged or no database; its subclasses are our faults.
-        if type(error) is not DatabaseError:
+        if type(error) not in (DatabaseError, driver.DatabaseError):
             raise
         raise LedgerUnavailable(_words(error)) from error
     except PoolTimeout as error:
@@ -95,15 +106,16 @@ class Database:
             self._reader = _sqlite(parsed, busy_timeout_s, writes=False)
         else:
             self._writer = self._reader = _postgresql(parsed, busy_timeout_s)
+        self._driver: Any = self._writer.dialect.loaded_dbapi
 
     def insert(self, table: Table) -> Any:
-        """An INSERT that can say ON CONFLICT: the two dialects write it alike, but from two modules."""
-        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+        """An INSERT that can say ON CONFLICT."""
+        return inserting(self.dialect, table)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection to read from. Raises `LedgerUnavailable`."""
-        with unavailable(), self._reader.begin() as connection:
+        with unavailable(self._driver), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
@@ -116,7 +128,7 @@ class Database:
             raise RuntimeError("a transaction of the ledger is open in this thread already: they do not nest")
         self._writing.now = True
         try:
-            with unavailable(), self._my_turn(), self._writer.begin() as connection:
+            with unavailable(self._driver), self._my_turn(), self._writer.begin() as connection:
                 yield connection
         finally:
             self._writing.now = False
@@ -149,6 +161,8 @@ def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool) -> Engine:
         pool_size=1 if writes else 4,
         max_overflow=0 if writes else 16,
         pool_timeout=busy_timeout_s,
+        # Every transaction here ends by itself.
+        pool_reset_on_return=None,
     )
     more = ("cache_size = -16000", "busy_timeout = 0") if writes else ("query_only = ON",)
 
@@ -164,7 +178,7 @@ def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         if not writes:
-            connection.exec_driver_sql("BEGIN")
+            connection.connection.cursor().execute("BEGIN")
         elif not _begin_immediate(connection.connection.cursor(), driver.OperationalError, busy_timeout_s):
             # Once more through SQLAlchemy, which tells the error as its own.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -208,26 +222,36 @@ def _begin_immediate(cursor: Any, failed: type[Exception], patience_s: float) ->
 def _postgresql(url: URL, busy_timeout_s: float) -> Engine:
     engine = create_engine(
         url,
-        connect_args={"connect_timeout": max(2, round(busy_timeout_s))},
+        # The driver would begin by itself, and too late to see that the server has gone.
+        connect_args={"connect_timeout": max(2, round(busy_timeout_s)), "autocommit": True},
         pool_size=5,
         max_overflow=15,
         pool_timeout=busy_timeout_s,
-        pool_pre_ping=True,
         pool_recycle=1800,
     )
-    wait_ms = max(1, round(busy_timeout_s * 1000))
+    driver: Any = engine.dialect.loaded_dbapi
+    settings = {
+        "lock_timeout": f"{max(1, round(busy_timeout_s * 1000))}",
+        # Statistics of a queue are out of date as soon as they are made, and a plan that reads or sorts all that
+        # waits is a thousand times slower than one that walks the index. Every statement here has its index.
+        **{f"enable_{way}": "off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")},
+        "jit": "off",
+        "max_parallel_workers_per_gather": "0",
+    }
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = {wait_ms}")
-            # Statistics of a queue are out of date as soon as they are made, and a plan that reads or sorts all that
-            # waits is a thousand times slower than one that walks the index. Every statement here has its index.
-            for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"):
-                cursor.execute(f"SET enable_{way} = off")
-            cursor.execute("SET jit = off")
-            cursor.execute("SET max_parallel_workers_per_gather = 0")
-        connection.commit()
+        # One size for all whole numbers: a prepared statement is known by the types of its values, too.
+        connection.adapters.register_dumper(int, importlib.import_module("psycopg.types.numeric").Int8Dumper)
+        connection.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
+
+    @event.listens_for(engine, "checkout")
+    def _begin(connection: Any, _record: Any, _proxy: Any) -> None:
+        try:
+            connection.execute("BEGIN")
+        except driver.OperationalError as error:
+            # SQLAlchemy connects anew then.
+            raise DisconnectionError(str(error)) from error
 
     return engine
 
@@ -251,5 +275,5 @@ def ping(db: Database) -> None:
 
 
 def _words(error: Any) -> str:
-    told = " ".join(str(error.orig if error.orig is not None else error).split())
+    told = " ".join(str(getattr(error, "orig", None) or error).split())
     return told[:300]

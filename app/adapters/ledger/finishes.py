@@ -8,101 +8,78 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 
 from app.adapters.ledger.columns import bounded, to_ms
-from app.adapters.ledger.engine import once
 from app.adapters.ledger.references import ReferenceWriting
 from app.adapters.ledger.rows import from_attempt
 from app.adapters.ledger.schema import attempts, calls, deliveries, documents, events
 from app.adapters.ledger.shared_schema import lanes
+from app.adapters.ledger.statements import Given, Many, Statement, among, insert_many
 from app.adapters.ledger.store import bare
 from app.core.jsontext import dump_text
 from app.model import Attempt, DeliveryFinish, EventFinish
 
 _CONNECTION = "connection:"
 
-_held_events = (
-    select(events.c.id, events.c.claimed_at)
-    .where(
-        events.c.id.in_(bindparam("ids", expanding=True)),
-        events.c.token == bindparam("holder"),
-        events.c.state == "running",
-    )
-    .order_by(events.c.seq)
-    .with_for_update()
-)
-_held_deliveries = (
-    select(
-        deliveries.c.id,
-        deliveries.c.claimed_at,
-        deliveries.c.step,
-        deliveries.c.lane,
-        deliveries.c.sent,
-        deliveries.c.parked_at,
-        documents.c.kind,
-        documents.c.connection,
-        documents.c.object_id,
-    )
-    .join_from(deliveries, documents, documents.c.id == deliveries.c.document_id)
-    .where(
-        deliveries.c.id.in_(bindparam("ids", expanding=True)),
-        deliveries.c.token == bindparam("holder"),
-        deliveries.c.state == "running",
-    )
-    .order_by(deliveries.c.seq)
-    .with_for_update(of=deliveries)
-)
-_freed_since = select(lanes.c.connection, lanes.c.freed_at).where(
-    lanes.c.connection.in_(bindparam("connections", expanding=True)), lanes.c.freed_at.is_not(None)
-)
-_finish_event = (
-    update(events)
-    .where(events.c.id == bindparam("row_id"))
-    .values(
-        state=bindparam("new_state"),
-        due_at=bindparam("new_due_at"),
-        because=bindparam("new_because"),
-        fault=bindparam("new_fault"),
-        waits_for=bindparam("new_waits_for"),
-        document_id=bindparam("new_document_id"),
-        attempts=events.c.attempts - bindparam("uncounted"),
-        updated_at=bindparam("now"),
-        deaths=0,
-        token=None,
+_held_events = Statement(
+    lambda dialect: (
+        select(events.c.id, events.c.claimed_at)
+        .where(among(dialect, events.c.id, "ids"), events.c.token == bindparam("holder"), events.c.state == "running")
+        .order_by(events.c.seq)
+        .with_for_update()
     )
 )
-_finish_delivery = (
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("row_id"))
-    .values(
-        state=bindparam("new_state"),
-        due_at=bindparam("new_due_at"),
-        because=bindparam("new_because"),
-        fault=bindparam("new_fault"),
-        waits_for=bindparam("new_waits_for"),
-        step=bindparam("new_step"),
-        lane=bindparam("new_lane"),
-        sent=bindparam("new_sent"),
-        parked_at=bindparam("new_parked_at"),
-        attempts=deliveries.c.attempts - bindparam("uncounted"),
-        updated_at=bindparam("now"),
-        deaths=0,
-        token=None,
+_held_deliveries = Statement(
+    lambda dialect: (
+        select(
+            *(deliveries.c[name] for name in ("id", "claimed_at", "step", "lane", "sent", "parked_at")),
+            *(documents.c[name] for name in ("kind", "connection", "object_id")),
+        )
+        .join_from(deliveries, documents, documents.c.id == deliveries.c.document_id)
+        .where(
+            among(dialect, deliveries.c.id, "ids"),
+            deliveries.c.token == bindparam("holder"),
+            deliveries.c.state == "running",
+        )
+        .order_by(deliveries.c.seq)
+        .with_for_update(of=deliveries)
     )
 )
-_insert_attempts = once(lambda db: db.insert(attempts).on_conflict_do_nothing())
+_freed_since = Statement(
+    lambda dialect: select(lanes.c.connection, lanes.c.freed_at).where(
+        among(dialect, lanes.c.connection, "connections"), lanes.c.freed_at.is_not(None)
+    )
+)
 
 
-def _upsert_calls(db: Any) -> Any:
-    adding = db.insert(calls)
-    fields = ("connection", "operation", "idempotency_key", "state", "answer", "updated_at")
-    return adding.on_conflict_do_update(
-        index_elements=["delivery_id", "step"], set_={name: adding.excluded[name] for name in fields}
-    )
+def _finishing(table: Table, *more: str) -> Many:
+    """Writes the row of each finish; `more` are the columns that only this table has."""
+    names = ("state", "due_at", "because", "fault", "waits_for", *more)
+    types = {"row_id": table.c.id.type, "uncounted": table.c.attempts.type, "now": table.c.updated_at.type}
+
+    def make(_dialect: str, given: Given) -> Any:
+        values = {name: given[f"new_{name}"] for name in names}
+        fixed = {"attempts": table.c.attempts - given["uncounted"], "deaths": 0, "token": None}
+        changed = update(table).where(table.c.id == given["row_id"])
+        return changed.values(**values, **fixed, updated_at=given["now"])
+
+    return Many({**types, **{f"new_{name}": table.c[name].type for name in names}}, make)
 
 
-_put_calls = once(_upsert_calls)
+_finish_events = _finishing(events, "document_id")
+_finish_deliveries = _finishing(deliveries, "step", "lane", "sent", "parked_at")
+_insert_attempts = insert_many(
+    attempts, tuple(column.name for column in attempts.c), lambda adding: adding.on_conflict_do_nothing()
+)
+_told = ("connection", "operation", "idempotency_key", "state", "answer", "updated_at")
+_put_calls = insert_many(
+    calls,
+    ("delivery_id", "step", *_told),
+    lambda adding: adding.on_conflict_do_update(
+        index_elements=["delivery_id", "step"], set_={name: adding.excluded[name] for name in _told}
+    ),
+)
 
 
 class Finishing(ReferenceWriting):
@@ -114,14 +91,13 @@ class Finishing(ReferenceWriting):
             return set()
         self._keep_attempts(attempt for finish in finishes for attempt in finish.attempts)
         wanted = {"ids": [finish.event_id for finish in finishes], "holder": token}
-        held = {row.id: row for row in self._connection.execute(_held_events, wanted)}
+        held = {row.id: row for row in _held_events.rows(self._connection, wanted)}
         mine = [finish for finish in finishes if finish.event_id in held]
         freed = self._freed(finish.waits_for for finish in mine)
         rows = [self._common(finish.event_id, finish, held[finish.event_id], freed) for finish in mine]
         for row, finish in zip(rows, mine, strict=True):
             row["new_document_id"] = finish.document_id or None
-        if rows:
-            self._connection.execute(_finish_event, rows)
+        _finish_events.run(self._connection, rows)
         return set(held)
 
     def finish_deliveries(self, token: str, finishes: Sequence[DeliveryFinish]) -> set[str]:
@@ -134,7 +110,7 @@ class Finishing(ReferenceWriting):
             return set()
         self._keep_attempts(attempt for finish in finishes for attempt in finish.attempts)
         wanted = {"ids": [finish.delivery_id for finish in finishes], "holder": token}
-        held = {row.id: row for row in self._connection.execute(_held_deliveries, wanted)}
+        held = {row.id: row for row in _held_deliveries.rows(self._connection, wanted)}
         mine = [finish for finish in finishes if finish.delivery_id in held]
         self.lock_objects(
             ("reference", key, "") for finish in mine for key in (finish.waits_for, *_references(finish)) if key
@@ -145,25 +121,21 @@ class Finishing(ReferenceWriting):
         self.put_references([reference for finish in mine for reference in finish.references])
         freed = self._freed(finish.waits_for for finish in mine)
         freed.update(self._known_since([finish.waits_for for finish in mine if finish.waits_for]))
-        if mine:
-            self._connection.execute(
-                _finish_delivery, [self._delivery(finish, held[finish.delivery_id], freed) for finish in mine]
-            )
+        rows = [self._delivery(finish, held[finish.delivery_id], freed) for finish in mine]
+        _finish_deliveries.run(self._connection, rows)
         made = [self._call(finish, held[finish.delivery_id]) for finish in mine if finish.operation]
-        if made:
-            self._connection.execute(_put_calls(self._db), made)
+        _put_calls.run(self._connection, made)
         return set(held)
 
     def _keep_attempts(self, made: Iterable[Attempt]) -> None:
-        if rows := [from_attempt(attempt) for attempt in made]:
-            self._connection.execute(_insert_attempts(self._db), rows)
+        _insert_attempts.run(self._connection, [from_attempt(attempt) for attempt in made])
 
     def _freed(self, waits: Iterable[str]) -> dict[str, int]:
         """When the connections that something waits for were last resumed, under the words that it waits with."""
         names = {wait.removeprefix(_CONNECTION) for wait in waits if wait.startswith(_CONNECTION)}
         if not names:
             return {}
-        found = self._connection.execute(_freed_since, {"connections": sorted(names)})
+        found = _freed_since.rows(self._connection, {"connections": sorted(names)})
         return {f"{_CONNECTION}{row.connection}": row.freed_at for row in found}
 
     def _common(

@@ -78,5 +78,5 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    with unavailable():
+    with unavailable(connection.dialect.loaded_dbapi):
         command.upgrade(config, "head")

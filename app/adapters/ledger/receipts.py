@@ -4,19 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, TextClause, bindparam, delete, insert, select, text
 
-from app.adapters.ledger.columns import bounded, from_ms, to_ms
-from app.adapters.ledger.engine import once
+from app.adapters.ledger.columns import bounded, clean, from_ms, to_ms
 from app.adapters.ledger.schema import events
 from app.adapters.ledger.shared_schema import rejections
+from app.adapters.ledger.statements import Statement
 from app.adapters.ledger.store import Store
 from app.core.jsontext import dump_text
-from app.model import FINAL_EVENT_STATES, Receipt, Received, Rejection
+from app.model import FINAL_EVENT_STATES, Json, Receipt, Received, Rejection
 
 REJECTIONS_KEPT = 1000
 
-_insert = once(lambda db: db.insert(events).on_conflict_do_nothing().execution_options(preserve_rowcount=True))
+
+def _insert_all(dialect: str) -> TextClause:
+    """All receipts in one statement that is the same for any number of them.
+
+    While SQLite or PostgreSQL carries it out, the threads of the requests can run; row by row they would take turns
+    with it at each row. The bodies lie in one value behind each other: JSON holds no bytes.
+    """
+    rows = "json_each(:rows)" if dialect == "sqlite" else "json_array_elements(CAST(:rows AS json))"
+    return text(
+        "INSERT INTO events (id, connection, state, due_at, attempts, deaths, because, received_at, began_at,"
+        " updated_at, vendor_id, type, headers, body)"
+        " SELECT row.value ->> 0, row.value ->> 1, row.value ->> 2, CAST(row.value ->> 3 AS BIGINT), 0, 0,"
+        " row.value ->> 4, CAST(row.value ->> 5 AS BIGINT), :now, :now,"
+        " row.value ->> 6, row.value ->> 7, row.value ->> 8,"
+        " substr(:bodies, CAST(row.value ->> 9 AS INTEGER), CAST(row.value ->> 10 AS INTEGER))"
+        f" FROM {rows} AS row WHERE true ON CONFLICT DO NOTHING"
+    )
+
+
+_insert = Statement(_insert_all)
 _kept = select(events.c.id, events.c.connection, events.c.vendor_id).where(
     events.c.connection.in_(bindparam("connections", expanding=True)),
     events.c.vendor_id.in_(bindparam("vendor_ids", expanding=True)),
@@ -40,12 +59,25 @@ class Receiving(Store):
             return []
         now = self._now()
         # One order in all processes, so that two batches with the same messages cannot wait for each other.
-        rows = [_row(receipt, now) for receipt in sorted(receipts, key=_key)]
+        keyed = sorted((receipt.connection, bounded(receipt.vendor_id), at) for at, receipt in enumerate(receipts))
+        rows: list[Json] = []
+        bodies: list[bytes] = []
+        begin = 1
+        for _, vendor_id, at in keyed:
+            body = receipts[at].body
+            rows.append([*_row(receipts[at], vendor_id, now), begin, len(body)])
+            bodies.append(body)
+            begin += len(body)
+        # SQLite takes a part of nothing for NULL: behind the bodies something follows.
+        bodies.append(b"\0")
+        wanted = {"rows": dump_text(rows), "bodies": b"".join(bodies), "now": now}
         with self._db.write() as connection:
-            written = connection.execute(_insert(self._db), rows).rowcount
-            first = {} if written == len(rows) else _first(connection, receipts)
-        ids = [first.get(_key(receipt), receipt.event_id) for receipt in receipts]
-        return [Received(id_, id_ != receipt.event_id) for id_, receipt in zip(ids, receipts, strict=True)]
+            all_new = _insert.change(connection, wanted) == len(rows)
+            first = {} if all_new else _first(connection, {key[:2] for key in keyed})
+        if all_new:
+            return [Received(receipt.event_id, False) for receipt in receipts]
+        ids = {at: first[connection, vendor_id] for connection, vendor_id, at in keyed}
+        return [Received(ids[at], ids[at] != receipt.event_id) for at, receipt in enumerate(receipts)]
 
     def reject(self, turned_away: Sequence[Rejection]) -> None:
         """Keep that these requests were turned away; the newest 1,000 stay. Raises `LedgerUnavailable`."""
@@ -68,30 +100,22 @@ class Receiving(Store):
             return connection.scalar(select(events.c.body).where(events.c.id == event_id))
 
 
-def _key(receipt: Receipt) -> tuple[str, str]:
-    return receipt.connection, bounded(receipt.vendor_id)
-
-
-def _first(connection: Connection, receipts: Sequence[Receipt]) -> dict[tuple[str, str], str]:
-    keys = {_key(receipt) for receipt in receipts}
+def _first(connection: Connection, keys: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The ids under which the messages with these keys are kept."""
     wanted = {"connections": sorted({key[0] for key in keys}), "vendor_ids": sorted({key[1] for key in keys})}
     return {(row.connection, row.vendor_id): row.id for row in connection.execute(_kept, wanted)}
 
 
-def _row(receipt: Receipt, now: int) -> dict[str, object]:
-    return {
-        "id": receipt.event_id,
-        "connection": receipt.connection,
-        "state": receipt.state,
-        "due_at": None if receipt.state in FINAL_EVENT_STATES else now,
-        "attempts": 0,
-        "deaths": 0,
-        "because": receipt.because,
-        "received_at": to_ms(receipt.received_at),
-        "began_at": now,
-        "updated_at": now,
-        "vendor_id": receipt.vendor_id,
-        "type": receipt.type,
-        "headers": dump_text(dict(receipt.headers)),
-        "body": receipt.body,
-    }
+def _row(receipt: Receipt, vendor_id: str, now: int) -> list[Json]:
+    """In the order that the statement reads them; where the body lies among the bodies comes behind it."""
+    return [
+        receipt.event_id,
+        receipt.connection,
+        receipt.state,
+        None if receipt.state in FINAL_EVENT_STATES else now,
+        clean(receipt.because),
+        to_ms(receipt.received_at),
+        vendor_id,
+        clean(receipt.type),
+        clean(dump_text(dict(receipt.headers))),
+    ]

@@ -5,36 +5,45 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select, update
-from sqlalchemy import insert as plain_insert
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from app.adapters.ledger.columns import bounded, from_ms, iso_ms, to_ms
 from app.adapters.ledger.schema import deliveries, refs
+from app.adapters.ledger.statements import Statement, among, insert_many
 from app.adapters.ledger.store import Store
 from app.adapters.ledger.transaction import Writing
 from app.core.jsontext import dump_text, loads
 from app.model import Reference, ReferenceKey
 
-_current = select(refs).where(refs.c.key == bindparam("wanted"), refs.c.superseded_at.is_(None))
-_these_current = select(refs).where(refs.c.key.in_(bindparam("keys", expanding=True)), refs.c.superseded_at.is_(None))
-_supersede = (
-    update(refs)
-    .where(refs.c.key.in_(bindparam("keys", expanding=True)), refs.c.superseded_at.is_(None))
-    .values(superseded_at=bindparam("now"))
+_current = Statement(
+    lambda dialect: select(refs).where(among(dialect, refs.c.key, "keys"), refs.c.superseded_at.is_(None))
 )
-_insert = plain_insert(refs)
-_release = (
-    update(deliveries)
-    .where(
-        deliveries.c.waits_for.in_(bindparam("keys", expanding=True)),
-        deliveries.c.due_at.is_not(None),
-        deliveries.c.state.in_(("parked", "conflict")),
+_supersede = Statement(
+    lambda dialect: (
+        update(refs)
+        .where(among(dialect, refs.c.key, "keys"), refs.c.superseded_at.is_(None))
+        .values(superseded_at=bindparam("now"))
     )
-    .values(state="ready", due_at=bindparam("now"), waits_for=None, because="", fault=None, updated_at=bindparam("now"))
-    .returning(deliveries.c.id)
 )
-_known_since = select(refs.c.key, refs.c.recorded_at).where(
-    refs.c.key.in_(bindparam("keys", expanding=True)), refs.c.superseded_at.is_(None), refs.c.state == "known"
+_insert = insert_many(refs, tuple(column.name for column in refs.c if column.name not in ("seq", "superseded_at")))
+_release = Statement(
+    lambda dialect: (
+        update(deliveries)
+        .where(
+            among(dialect, deliveries.c.waits_for, "keys"),
+            deliveries.c.due_at.is_not(None),
+            or_(deliveries.c.state == "parked", deliveries.c.state == "conflict"),
+        )
+        .values(
+            state="ready", due_at=bindparam("now"), waits_for=None, because="", fault=None, updated_at=bindparam("now")
+        )
+        .returning(deliveries.c.id)
+    )
+)
+_known_since = Statement(
+    lambda dialect: select(refs.c.key, refs.c.recorded_at).where(
+        among(dialect, refs.c.key, "keys"), refs.c.superseded_at.is_(None), refs.c.state == "known"
+    )
 )
 
 
@@ -43,8 +52,7 @@ class ReferenceWriting(Writing):
 
     def find_reference(self, key: ReferenceKey) -> Reference | None:
         """The current translation of a number as this transaction sees it, a conflict included."""
-        row = self._connection.execute(_current, {"wanted": str(key)}).first()
-        return None if row is None else to_reference(row)
+        return _found(self._connection, [key]).get(key)
 
     def put_reference(self, reference: Reference) -> list[str]:
         """Keep a translation as the current one; the ids of the deliveries that waited for it and are due now.
@@ -59,22 +67,21 @@ class ReferenceWriting(Writing):
         if not wanted:
             return []
         self.lock_objects(("reference", str(reference.key), "") for reference in wanted.values())
-        current = {row.key: row for row in self._connection.execute(_these_current, {"keys": sorted(wanted)})}
+        current = {row.key: row for row in _current.rows(self._connection, {"keys": sorted(wanted)})}
         # Written again even if only the origin differs: who says so is what people will ask.
         news = {key: one for key, one in wanted.items() if key not in current or not _same(current[key], one)}
         if old := sorted(key for key in news if key in current):
-            self._connection.execute(_supersede, {"keys": old, "now": self._now})
-        if news:
-            self._connection.execute(_insert, [_row(one, self._now) for one in news.values()])
+            _supersede.change(self._connection, {"keys": old, "now": self._now})
+        _insert.run(self._connection, [_row(one, self._now) for one in news.values()])
         if known := sorted(key for key, one in wanted.items() if one.state == "known"):
-            return list(self._connection.scalars(_release, {"keys": known, "now": self._now}))
+            return [row.id for row in _release.rows(self._connection, {"keys": known, "now": self._now})]
         return []
 
     def _known_since(self, keys: Collection[str]) -> dict[str, int]:
         if not keys:
             return {}
-        found = self._connection.execute(_known_since, {"keys": list(keys)})
-        return {row.key: row.recorded_at for row in found}
+        wanted = {"keys": [bounded(key) for key in keys]}
+        return {row.key: row.recorded_at for row in _known_since.rows(self._connection, wanted)}
 
 
 class Referring(Store):
@@ -82,9 +89,12 @@ class Referring(Store):
 
     def find_reference(self, key: ReferenceKey) -> Reference | None:
         """The current translation of a number, a conflict included; None when nothing is known."""
+        return self.find_references([key]).get(key)
+
+    def find_references(self, keys: Collection[ReferenceKey]) -> dict[ReferenceKey, Reference]:
+        """The current translations of many numbers at once; what nothing is known of is left out."""
         with self._db.read() as connection:
-            row = connection.execute(_current, {"wanted": str(key)}).first()
-        return None if row is None else to_reference(row)
+            return _found(connection, keys)
 
     def references(self, text: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Translations with their history, newest first; only those from or to the number `text` when given."""
@@ -95,6 +105,12 @@ class Referring(Store):
             query = query.where(or_(refs.c.from_key.in_(shapes), refs.c.to_key.in_(shapes)))
         with self._db.read() as connection:
             return [reference_view(row) for row in connection.execute(query)]
+
+
+def _found(connection: Connection, keys: Collection[ReferenceKey]) -> dict[ReferenceKey, Reference]:
+    wanted = {bounded(str(key)): key for key in keys}
+    rows = _current.rows(connection, {"keys": list(wanted)})
+    return {wanted[row.key]: to_reference(row) for row in rows}
 
 
 def to_reference(row: Any) -> Reference:

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
-
 from app.adapters.ledger.columns import from_ms, to_ms
-from app.adapters.ledger.schema import changes, documents
 from app.core.jsontext import dump_text, loads
-from app.model import Attempt, Change, Document, EventWork
-
-_documents = select(documents).where(documents.c.id.in_(bindparam("ids", expanding=True)))
-_changes = select(changes).where(changes.c.id.in_(bindparam("ids", expanding=True)))
-
-
-def documents_by_id(connection: Connection, ids: Collection[str]) -> dict[str, Callable[[], Document]]:
-    """The documents with these ids, each to be made after the transaction: parsing JSON must not hold it up."""
-    rows = connection.execute(_documents, {"ids": list(ids)}).all() if ids else []
-    return {row.id: _later(to_document, row) for row in rows}
-
-
-def changes_by_id(connection: Connection, ids: Collection[str]) -> dict[str, Callable[[], Change]]:
-    """The changes with these ids, each to be made after the transaction."""
-    rows = connection.execute(_changes, {"ids": list(ids)}).all() if ids else []
-    return {row.id: _later(to_change, row) for row in rows}
-
-
-def _later(make: Callable[[Any], Any], row: Any) -> Callable[[], Any]:
-    return lambda: make(row)
+from app.model import Attempt, Document, EventWork
 
 
 def to_document(row: Any) -> Document:
-    """The document of a row of `documents`."""
+    """The document of a row of `documents`. What it was mapped from is parsed when it is asked for."""
     return Document(
         document_id=row.id,
         kind=row.kind,
@@ -43,10 +21,10 @@ def to_document(row: Any) -> Document:
         version=row.version,
         observed_at=from_ms(row.observed_at),
         body=loads(row.body),
-        raw=loads(row.raw),
+        raw=partial(loads, row.raw),
         event_id=row.event_id,
         stamp=row.stamp,
-        stale=row.stale,
+        stale=bool(row.stale),
     )
 
 
@@ -67,11 +45,6 @@ def from_document(document: Document, seq: int, now: int) -> dict[str, object]:
         "body": dump_text(document.body),
         "raw": dump_text(document.raw),
     }
-
-
-def to_change(row: Any) -> Change:
-    """The change of a row of `changes`."""
-    return Change(name=row.name, key=row.key, data=loads(row.data))
 
 
 def to_event_work(row: Any) -> EventWork:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, or_, select, text
 
 from app.adapters.ledger.columns import bounded
 from app.adapters.ledger.normal import normal
@@ -44,6 +44,7 @@ _OWN_IDS = {
     .join_from(deliveries, changes, changes.c.id == deliveries.c.change_id)
     .where(deliveries.c.id == bindparam("wanted")),
 }
+_combine_indexes = text("SET LOCAL enable_bitmapscan = on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,9 @@ class Stories(Store):
         if not objects:
             return rows
         with self._db.read() as connection:
+            if self._db.dialect == "postgresql":
+                # "By this or by that" needs two indexes at once; see `engine` for why that is off elsewhere.
+                connection.execute(_combine_indexes)
             _fill(connection, rows)
         return rows
 

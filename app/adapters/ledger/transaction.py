@@ -6,17 +6,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, bindparam, func, select, text
-from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.adapters.ledger.columns import bounded
-from app.adapters.ledger.engine import Database, once
+from app.adapters.ledger.engine import Database
 from app.adapters.ledger.normal import normal
 from app.adapters.ledger.rows import from_document, to_document
 from app.adapters.ledger.schema import audit, changes, deliveries, documents, identifiers
 from app.adapters.ledger.shared_schema import counters
+from app.adapters.ledger.statements import Statement, among, insert_many
 from app.adapters.ledger.store import bare
 from app.core.jsontext import dump_text
 from app.model import Change, Document, Identifier, Json, NewDelivery
@@ -25,47 +26,63 @@ from app.model import Change, Document, Identifier, Json, NewDelivery
 ObjectKey = tuple[str, str, str]
 
 _names = ("kind", "connection", "object_id")
+_document_columns = (
+    *("id", "kind", "connection", "object_id", "seq", "stale", "version", "observed_at", "event_id", "stamp", "body"),
+    "raw",
+)
 
 
-def _these(table: Table) -> list[ColumnElement[bool]]:
+def _these(dialect: str, table: Table) -> list[ColumnElement[bool]]:
     """Rows of some objects. Three lists are quicker than a list of triples; what else they catch is dropped later."""
-    return [table.c[name].in_(bindparam(f"{name}s", expanding=True)) for name in _names]
+    return [among(dialect, table.c[name], f"{name}s") for name in _names]
 
 
-_tops = (
-    select(
-        *(documents.c[name] for name in _names),
-        func.max(documents.c.seq).label("last"),
-        func.max(documents.c.seq).filter(~documents.c.stale).label("head"),
+def _select_heads(dialect: str) -> Any:
+    tops = (
+        select(
+            *(documents.c[name] for name in _names),
+            func.max(documents.c.seq).label("last"),
+            func.max(documents.c.seq).filter(~documents.c.stale).label("head"),
+        )
+        .where(*_these(dialect, documents))
+        .group_by(*(documents.c[name] for name in _names))
+        .subquery("tops")
     )
-    .where(*_these(documents))
-    .group_by(*(documents.c[name] for name in _names))
-    .subquery("tops")
-)
-_heads = select(_tops.c.last, documents).join_from(
-    _tops, documents, and_(*(documents.c[name] == _tops.c[name] for name in _names), documents.c.seq == _tops.c.head)
-)
-_facts = select(*(changes.c[name] for name in _names), changes.c.key).where(*_these(changes))
-_lock = text("SELECT pg_advisory_xact_lock(key) FROM unnest(:keys) AS key").bindparams(
-    bindparam("keys", type_=ARRAY(BigInteger))
-)
-_insert_documents = plain_insert(documents)
-_insert_changes = plain_insert(changes)
-_insert_deliveries = once(
-    lambda db: db.insert(deliveries).on_conflict_do_nothing(index_elements=["change_id", "route", "part"])
-)
-_insert_identifiers = once(lambda db: db.insert(identifiers).on_conflict_do_nothing())
-_insert_audit = plain_insert(audit)
+    same = (documents.c[name] == tops.c[name] for name in _names)
+    columns = (documents.c[name] for name in _document_columns)
+    return select(tops.c.last, *columns).join_from(tops, documents, and_(*same, documents.c.seq == tops.c.head))
 
 
-def _add_to_counters(db: Database) -> object:
-    adding = db.insert(counters)
-    return adding.on_conflict_do_update(
+_heads = Statement(_select_heads)
+_facts = Statement(
+    lambda dialect: select(*(changes.c[name] for name in (*_names, "key"))).where(*_these(dialect, changes))
+)
+_lock = Statement(
+    lambda _dialect: text("SELECT pg_advisory_xact_lock(key) FROM unnest(:keys) AS key").bindparams(
+        bindparam("keys", type_=ARRAY(BigInteger))
+    )
+)
+_insert_documents = insert_many(documents, (*_document_columns, "created_at"))
+_insert_changes = insert_many(changes, ("id", *_names, "key", "name", "document_id", "created_at", "data"))
+_insert_deliveries = insert_many(
+    deliveries,
+    (
+        *("id", "state", "due_at", "lane", "order_key", "step", "attempts", "deaths", "resends", "sent", "because"),
+        *("created_at", "began_at", "updated_at", "change_id", "document_id", "route", "part", "stamp"),
+    ),
+    lambda adding: adding.on_conflict_do_nothing(index_elements=["change_id", "route", "part"]),
+)
+_insert_identifiers = insert_many(
+    identifiers, (*_names, "id_kind", "value", "norm", "strong"), lambda adding: adding.on_conflict_do_nothing()
+)
+_insert_audit = insert_many(audit, ("at", "who", "act", "target", "before", "after"))
+_add_counters = insert_many(
+    counters,
+    ("name", "labels", "shard", "value"),
+    lambda adding: adding.on_conflict_do_update(
         index_elements=["name", "labels", "shard"], set_={"value": counters.c.value + adding.excluded.value}
-    )
-
-
-_add_counters = once(_add_to_counters)
+    ),
+)
 
 
 @dataclass(slots=True)
@@ -74,6 +91,7 @@ class _Known:
 
     last: int = 0  # the number of its last document, stale or not
     head: Document | None = None
+    head_seq: int = 0
     facts: set[str] = field(default_factory=set)  # the keys of its changes
 
 
@@ -103,14 +121,14 @@ class Writing:
         self._locked |= wanted
         if wanted and self._db.dialect == "postgresql":
             # In one order in all transactions, so that they never wait for each other in a ring.
-            self._connection.execute(_lock, {"keys": sorted({_lock_key(key) for key in wanted})})
+            _lock.rows(self._connection, {"keys": sorted({_lock_key(key) for key in wanted})})
 
     def heads(self, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Document]:
         """The newest document that is not stale, of each object that has one. Locks the objects."""
         keys = list(keys)
         self._open(keys)
-        found = {key: self._objects[_bounded(key)].head for key in keys}
-        return {key: head for key, head in found.items() if head is not None}
+        found = {key: self._objects[_bounded(key)] for key in keys}
+        return {key: replace(one.head, seq=one.head_seq) for key, one in found.items() if one.head is not None}
 
     def add_documents(self, documents: Sequence[Document]) -> None:
         """Keep these documents. Each gets the number that follows the object's last one, stale ones included."""
@@ -120,7 +138,7 @@ class Writing:
             known.last += 1
             self._documents.append(from_document(document, known.last, self._now))
             if not document.stale:
-                known.head = replace(document, seq=known.last)
+                known.head, known.head_seq = document, known.last
 
     def add_changes(self, document: Document, changes: Sequence[Change]) -> dict[str, str]:
         """Keep the changes that are new; their ids by key. One whose key the object has had before is left out."""
@@ -186,24 +204,19 @@ class Writing:
     def audit(self, who: str, act: str, target: str, before: Json, after: Json) -> None:
         """Keep that somebody did something by hand."""
         row = {"at": self._now, "who": who, "act": act, "target": target}
-        self._connection.execute(_insert_audit, [{**row, "before": dump_text(before), "after": dump_text(after)}])
+        _insert_audit.run(self._connection, [{**row, "before": dump_text(before), "after": dump_text(after)}])
 
     def flush(self) -> None:
         """Write what was gathered. Sorted where two transactions may write the same rows: none waits in a ring."""
-        if self._documents:
-            self._connection.execute(_insert_documents, self._documents)
-        if self._changes:
-            self._connection.execute(_insert_changes, self._changes)
-        if self._deliveries:
-            self._connection.execute(_insert_deliveries(self._db), self._deliveries)
-        if self._identifiers:
-            rows = [self._identifiers[key] for key in sorted(self._identifiers)]
-            self._connection.execute(_insert_identifiers(self._db), rows)
-        if self._counts:
-            amounts = sorted(self._counts.items())
-            names = ("name", "labels", "shard")
-            counted = [{**dict(zip(names, key, strict=True)), "value": amount} for key, amount in amounts]
-            self._connection.execute(_add_counters(self._db), counted)
+        _insert_documents.run(self._connection, self._documents)
+        _insert_changes.run(self._connection, self._changes)
+        _insert_deliveries.run(self._connection, self._deliveries)
+        _insert_identifiers.run(self._connection, [self._identifiers[key] for key in sorted(self._identifiers)])
+        counted = [
+            {"name": name, "labels": labels, "shard": shard, "value": amount}
+            for (name, labels, shard), amount in sorted(self._counts.items())
+        ]
+        _add_counters.run(self._connection, counted)
 
     def _open(self, keys: Sequence[ObjectKey]) -> None:
         """Lock these objects and learn what is known of them, unless that was done before."""
@@ -214,10 +227,10 @@ class Writing:
         self._objects.update((key, _Known()) for key in fresh)
         columns = zip(*fresh, strict=True)
         wanted = {f"{name}s": sorted(set(column)) for name, column in zip(_names, columns, strict=True)}
-        for row in self._connection.execute(_heads, wanted).all():
+        for row in _heads.rows(self._connection, wanted):
             if (key := (row.kind, row.connection, row.object_id)) in fresh:
-                self._objects[key].last, self._objects[key].head = row.last, to_document(row)
-        for row in self._connection.execute(_facts, wanted):
+                self._objects[key] = _Known(row.last, to_document(row), row.seq)
+        for row in _facts.rows(self._connection, wanted):
             if (key := (row.kind, row.connection, row.object_id)) in fresh:
                 self._objects[key].facts.add(row.key)
 
