@@ -47,7 +47,7 @@ def delivering(ledger: EngineLedger, deliverer: Delivers) -> Trade:
         return work.delivery_id
 
     return Trade(
-        ledger.claim_deliveries,
+        deliverer.claim,
         identify,
         deliverer.deliver,
         deliverer.failed,

@@ -105,7 +105,10 @@ class Reads(Protocol):
 
 
 class Delivers(Protocol):
-    """Carries out claimed deliveries."""
+    """Carries out deliveries."""
+
+    def claim(self, connection: str, limit: int, lease_s: float, token: str, /) -> Sequence[DeliveryWork]:
+        """Claim due ones, with what the ledger knows of their numbers."""
 
     def deliver(self, work: DeliveryWork, /) -> Any:
         """Try one, in a pool thread."""

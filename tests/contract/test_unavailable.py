@@ -111,7 +111,7 @@ def test_a_server_that_cuts_its_connections_is_back_with_the_next_ones(
     ledger = open_ledger(postgres_ledger_url, clock=clock)
     received(ledger, clock)
     others = "datname = current_database() AND pid <> pg_backend_pid()"
-    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}".encode()
+    cut = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}".encode()
     with psycopg.connect(postgres_ledger_url, autocommit=True) as other:
         other.execute(cut)
         # A pooled connection is looked at before it is used.

@@ -21,7 +21,7 @@ from app.core.jsontext import dump_text
 #: The columns of the rows that a statement for many is given.
 Given = Mapping[str, Any]
 #: SQLite takes its values one by one: so many rows in one statement, of which each size is another text.
-_SIZES = (64, 16, 4, 1)
+_SIZES = (64, 16, 8, 4, 2, 1)
 _named: Any = namedtuple  # which mypy takes for literal names only
 
 
