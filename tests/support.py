@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app.adapters.ledger.engine import sqlite_module
+from app.adapters.system import ThreadTime
 
 
 class HandClock:
@@ -19,6 +20,9 @@ class HandClock:
 
     def monotonic(self) -> float:
         return self._now.timestamp()
+
+    def busy(self) -> ThreadTime:
+        return ThreadTime()
 
     def move(self, seconds: float) -> None:
         """Let time pass, or run backwards."""

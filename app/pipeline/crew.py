@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from app.core.ports import Clock
-from app.pipeline.busy import Busy
+from app.core.ports import Busy, Clock
 
 #: `Crew.look` wants to be called after this while work waits, in seconds.
 LOOK_S = 0.05
@@ -115,7 +114,7 @@ class Crew:
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def _run(self) -> None:
-        busy = Busy()
+        busy = self._clock.busy()
         with self._lock:
             self._busy.add(busy)
         while (work := self._work.get()) is not None:
