@@ -129,7 +129,7 @@ def look(look_up: tuple[Any, ...], names: dict[str, Any], known: dict[str, str])
 
 
 # No limit of time: what else the machine does decides how long an example takes.
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plans(), DATA, DATA)
 def test_a_tree_gives_what_the_slow_reading_gives_or_the_same_error(plan: Any, x: Any, y: Any) -> None:
     names = {"x": x, "y": y}
