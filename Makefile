@@ -13,15 +13,15 @@ DEV := $(VENV)/.dev-stamp
 INSTALL := $(PY) -m pip install --disable-pip-version-check --prefer-binary --progress-bar off
 SHORT := sed -u -n 's/^Collecting \([^ ;]*\).*/    \1/p'
 
-.PHONY: help setup demo test check e2e bench docs clean
+.PHONY: help setup demo test check e2e peer bench docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: $(DEV)  ## make .venv with everything that the tests and checks need
 
-demo: $(RUN)  ## start the hub with simulated vendors, send one label event, tell its story (KEEP=1 leaves it running)
-	@$(PY) -m app.cli demo $(if $(KEEP),--keep)
+demo: $(RUN)  ## start the hub with simulated vendors, send one label event, tell its story (KEEP=1 leaves it running; ERP=tryton takes a real ERP)
+	@$(PY) -m app.cli demo $(if $(KEEP),--keep) $(if $(ERP),--erp $(ERP))
 
 # Compiled files are kept even where the caller's shell says otherwise: each process would compile all tests anew.
 test: export PYTHONDONTWRITEBYTECODE :=
@@ -37,6 +37,9 @@ check: $(DEV)  ## ruff, mypy, and the hub's own check of the example site
 
 e2e: $(DEV)  ## the slow suites: real processes, killed and flushed
 	@$(PY) -m pytest -m "slow or e2e or chaos"
+
+peer: $(DEV)  ## the suites against a real ERP, which is installed from PyPI into var/peer
+	@$(PY) -m pytest -m peer
 
 bench: $(DEV)  ## measure; prints hardware, settings and figures
 	@$(PY) -m bench

@@ -6,7 +6,7 @@ hub, and the small commands stay small.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from app.adapters.redis_facts import RedisFacts
     from app.adapters.redis_server import RedisServer
     from app.adapters.running import Lock, Running
+    from app.adapters.token_store import TokenStore
     from app.core.ports import Clock, Ids
     from app.core.site import Site
 
@@ -42,6 +43,8 @@ class Services:
     ids: Ids
     ledger: Ledger
     wakes: Wakes | None  # None: this process wakes nobody
+    tokens: TokenStore | None  # None: it logs in for itself
+    hide: Callable[[str, str], object]  # tells the log of a secret that came later
     http: HttpSender
     log: Any
     part: Part
@@ -50,8 +53,9 @@ class Services:
         """Let go of connections."""
         self.http.close()
         self.ledger.close()
-        if self.wakes:
-            self.wakes.close()
+        for shared in (self.wakes, self.tokens):
+            if shared:
+                shared.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +240,7 @@ def services(site: Site, settings: Settings, env: Mapping[str, str], *, part: Pa
     from app.adapters.http import HttpSender
     from app.adapters.queue import Wakes
     from app.adapters.system import SystemClock, SystemIds
+    from app.adapters.token_store import TokenStore
 
     style: Literal["text", "json"] = "json" if env.get("LOG_FORMAT") == "json" else "text"
     log.configure(style, level=env.get("LOG_LEVEL", "info"), secrets=_secrets(site, settings))
@@ -246,6 +251,8 @@ def services(site: Site, settings: Settings, env: Mapping[str, str], *, part: Pa
         ids=SystemIds(),
         ledger=ledger(settings),
         wakes=Wakes(settings.redis_url) if settings.redis_url else None,
+        tokens=TokenStore(settings.redis_url) if settings.redis_url else None,
+        hide=log.hide,
         http=HttpSender(),
         log=log.get_log(part),
         part=part,

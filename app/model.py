@@ -13,10 +13,13 @@ from typing import Any, Literal
 
 Json = Any
 Fault = Literal["config", "data", "remote", "transient"]
-Result = Literal["delivered", "retry", "rejected", "in_doubt"]
+Result = Literal["delivered", "retry", "rejected", "in_doubt", "review", "restart"]
 EventState = Literal["received", "running", "waiting", "parked", "done", "ignored", "unknown", "unreadable", "dead"]
 DeliveryState = Literal["ready", "running", "waiting", "parked", "conflict", "in_doubt", "done", "skipped", "dead"]
 AttemptKind = Literal["fetch", "lookup", "probe", "call"]
+#: delivered, skipped: it was passed. review: a person has to say; send: one said so. Of a call made before the delivery
+#: began again: refused, in_doubt (it may have arrived), made (delivered, and not wanted now).
+CallState = Literal["delivered", "skipped", "refused", "in_doubt", "review", "send", "made"]
 
 #: States in which nothing is due: somebody must act (`retry`) before the hub looks again.
 FINAL_EVENT_STATES = frozenset({"done", "ignored", "unknown", "unreadable", "dead"})
@@ -86,6 +89,7 @@ class EventWork:
     body: bytes
     attempts: int  # this try included
     created_at: datetime
+    waits_for: str = ""  # what it was said to wait for when it was put back
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +103,11 @@ class EventFinish:
     fault: Fault | None = None
     document_id: str = ""
     counted: bool = True  # False gives the attempt back: nothing was tried (source paused)
-    waits_for: str = ""  # "connection:NAME" when that is paused or its breaker is open
+    waits_for: str = ""  # "connection:NAME" when that is paused or its breaker is open; "source": to be asked
     attempts: tuple[Attempt, ...] = ()
 
 
-# --- documents and changes -----------------------------------------------------------------------
+# --- documents, changes and references ------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +146,6 @@ class Identifier:
     strong: bool = False
 
 
-# --- references ----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class ReferenceKey:
     """What is to be translated: the number `id` of `kind`, from one system's numbering to another's."""
@@ -166,7 +167,7 @@ class Reference:
 
     key: ReferenceKey
     to_id: str  # "" for a conflict
-    origin: Literal["table", "stored", "lookup", "derive", "captured", "manual", "import"]
+    origin: Literal["table", "stored", "lookup", "derive", "captured", "event", "manual", "import"]
     at: datetime
     evidence: Json  # {"attempt": "att_…"} | {"file": "…:3"} | {"by": "…"} | {"candidates": […]}
     state: Literal["known", "conflict"] = "known"
@@ -198,6 +199,14 @@ class StoredReference:
 
 
 @dataclass(frozen=True, slots=True)
+class CallRow:
+    """What is written of one call of a delivery; of a call still ahead when the delivery began again after it."""
+
+    state: CallState
+    answer: Json = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryWork:
     """A claimed delivery with all that is needed to carry it out."""
 
@@ -212,10 +221,12 @@ class DeliveryWork:
     sent: bool  # an earlier try may have reached the target: probe, or repeat the same key
     created_at: datetime
     parked_at: datetime | None
+    because: str  # what was said of it when it was last looked at
     document: Document
     change: Change
     change_id: str
-    answers: tuple[Json, ...]  # captured answers of the steps already done
+    answers: tuple[Json, ...]  # captured answers of the steps already done; None for one that was skipped
+    calls: Mapping[int, CallRow] = field(default_factory=dict)  # what is written of its calls, by step
     stored: dict[str, StoredReference] = field(default_factory=dict)  # by the name that the mapping gives it
 
 
@@ -279,21 +290,9 @@ class Attempt:
     response: Json  # {"status", "headers", "body" | "text"} | {"error", "what"}
     outcome: Outcome
     took_ms: int
-    event_id: str = ""  # set for a fetch
-    delivery_id: str = ""  # set for lookup, probe, call
+    event_id: str = ""  # set for the fetch of an event
+    delivery_id: str = ""  # set for lookup, probe, call, and for the fetch that confirms a change
     step: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LaneState:
-    """Whether a connection may be called now. Shared by all processes through the ledger."""
-
-    connection: str
-    paused: bool = False
-    because: str = ""  # why it is paused, or what opened the breaker
-    failures: int = 0  # consecutive remote or transient failures
-    open_until: datetime | None = None  # breaker: no call before; then one trial call
-    opened_times: int = 0  # openings in a row; the wait grows with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,3 +316,5 @@ class DeliveryFinish:
     idempotency_key: str = ""
     operation: str = ""
     answer: Json = None  # the step's captured answer, once delivered
+    call_state: CallState = "delivered"  # what is written of the call that it stood at; only with `operation`
+    new_key: bool = False  # what is sent from now on goes out under new idempotency keys

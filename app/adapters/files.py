@@ -20,7 +20,7 @@ from app.model import Json, Problem
 PROJECT = Path(__file__).resolve().parents[2]
 SCHEMAS = PROJECT / "app" / "schemas"
 #: What a site may hold; all of it goes into its stamp. Connectors are taken whole, see `_connectors`.
-_CONFIG = ("config/hub.yaml", "config/connections.yaml", "config/routes.yaml")
+_CONFIG = ("config/hub.yaml", "config/connections.yaml", "config/routes.yaml", "config/bridges.yaml")
 _PATTERNS = ("mappings/*.yaml", "mappings/references/*.yaml", "mappings/tables/*.csv", "mappings/tables/*.yaml")
 _CONNECTOR = ("connector.yaml", "tests.yaml", "schemas/**/*.json")
 MAX_BYTES = 10 * 2**20

@@ -45,17 +45,25 @@ class HttpSender:
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
 
-    def send(self, connection: Connection, request: Request, timeout_s: float) -> Response | NoResponse:
+    def send(
+        self,
+        connection: Connection,
+        request: Request,
+        timeout_s: float,
+        credentials: Mapping[str, str] | None = None,
+    ) -> Response | NoResponse:
         """Send the request with the connection's credentials and read the whole answer within `timeout_s`.
+
+        `credentials` are headers that a login gave: they win over all others and are kept nowhere.
 
         Redirects are not followed, cookies not kept. A request that changes nothing and met a connection which the
         target was just closing is sent once more.
         """
-        answer = self._once(connection, request, timeout_s)
+        answer = self._once(connection, request, timeout_s, credentials)
         if isinstance(answer, NoResponse) and answer.kind == "broken" and request.method in SAFE_METHODS:
             left = timeout_s - answer.took_ms / 1000
             if left > 0.1:
-                return self._once(connection, request, left)
+                return self._once(connection, request, left, credentials)
         return answer
 
     def close(self) -> None:
@@ -65,12 +73,15 @@ class HttpSender:
         for line in lines:
             line.pool.close()
 
-    def _once(self, connection: Connection, request: Request, timeout_s: float) -> Response | NoResponse:
+    def _once(
+        self, connection: Connection, request: Request, timeout_s: float, credentials: Mapping[str, str] | None
+    ) -> Response | NoResponse:
         started = time.monotonic()
         try:
             line = self._line(connection)
             # Credentials come last: neither a template nor a record ever holds them.
-            origin, message = write_request(request, line.credentials)
+            fixed = {**line.credentials, **credentials} if credentials else line.credentials
+            origin, message = write_request(request, fixed)
         except (RequestException, DataError, ValueError) as error:
             return NoResponse("refused", f"cannot be sent: {_reason(error)}", False, 0)
         try:

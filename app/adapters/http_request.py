@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from requests import PreparedRequest
 from requests.utils import check_header_validity
 
 from app.adapters.sockets import Origin
+from app.core.auth_token import FORM
 from app.core.jsontext import dumps
-from app.model import Request
+from app.errors import DataError
+from app.model import Json, Request
 
 #: An address that `requests` would leave as it is. It resolves dots in a path, so those are not among them.
 _PLAIN = re.compile(
@@ -37,12 +39,23 @@ def write_request(request: Request, fixed: Mapping[str, str]) -> tuple[Origin, b
             lines[name.lower()] = _line(name, value)
     body = b""
     if request.body is not None:
-        body = dumps(request.body)
         lines.setdefault("content-type", "Content-Type: application/json")
+        body = _form(request.body) if lines["content-type"].endswith(FORM) else dumps(request.body)
     if body or method not in ("GET", "HEAD"):
         lines["content-length"] = f"Content-Length: {len(body)}"
     head = "\r\n".join(lines.values())
     return origin, f"{method} {target} HTTP/1.1\r\n{head}\r\n\r\n".encode("latin-1") + body
+
+
+def _form(body: Json) -> bytes:
+    if not isinstance(body, dict) or any(isinstance(value, dict | list) for value in body.values()):
+        raise DataError("a form is an object of texts")
+    pairs = [(key, _plain(value)) for key, value in body.items() if value is not None]
+    return urlencode(pairs).encode("ascii")
+
+
+def _plain(value: Json) -> str:
+    return value if isinstance(value, str) else dumps(value).decode()
 
 
 @lru_cache(maxsize=512)  # most are the same in every call

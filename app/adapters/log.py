@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ _BACKSLASH = "\\"
 
 Event = dict[str, Any]
 
+_line: _Line | None = None
+
 
 def configure(
     style: Literal["text", "json"] = "text",
@@ -36,9 +39,10 @@ def configure(
 
     `secrets` are values (tokens, passwords) that are blotted out wherever they turn up, an exception's text included.
     """
+    global _line
     out = stream or sys.stderr
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    line = _Line(_json.encode if style == "json" else _as_text, secrets)
+    line = _line = _Line(_json.encode if style == "json" else _as_text, secrets)
     structlog.configure(
         processors=[line],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -49,6 +53,12 @@ def configure(
     handler = logging.StreamHandler(out)
     handler.setFormatter(_LibraryLines(line))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def hide(whose: str, secret: str) -> None:
+    """From now on blot out this secret too, and the one that came before it from the same place."""
+    if _line is not None:
+        _line.hide(whose, secret)
 
 
 def get_log(part: str) -> Any:
@@ -64,6 +74,20 @@ class _Line:
 
     def __init__(self, render: Callable[[Event], str], secrets: Iterable[str]) -> None:
         self._render = render
+        self._fixed = tuple(secrets)
+        self._later: dict[str, tuple[str, ...]] = {}
+        self._learning = threading.Lock()
+        self._learn(self._fixed)
+
+    def hide(self, whose: str, secret: str) -> None:
+        """Hide one secret more. Of those that come from one place the last two are hidden: tokens come every hour."""
+        with self._learning:
+            before = self._later.get(whose, ())
+            if secret not in before:
+                self._later[whose] = (*before[-1:], secret)
+                self._learn((*self._fixed, *(one for kept in self._later.values() for one in kept)))
+
+    def _learn(self, secrets: Iterable[str]) -> None:
         # Longest first: a secret that holds another one goes as a whole.
         known = sorted({secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True)
         # Within a list or an error's arguments it is written as Python writes it.

@@ -25,6 +25,8 @@ _COMMANDS = {
     "deliveries": "deliveries",
     "dead": "deliveries",
     "parked": "deliveries",
+    "tasks": "tasks",
+    "poll": "poll",
     "retry": "acts",
     "resolve": "acts",
     "pause": "acts",

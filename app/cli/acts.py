@@ -33,7 +33,14 @@ def retry_command(cli: Cli, ids: tuple[str, ...]) -> None:
 @click.argument("verdict", type=click.Choice(["delivered", "retry", "dead"]))
 @pass_cli
 def resolve_command(cli: Cli, delivery_id: str, verdict: Literal["delivered", "retry", "dead"]) -> None:
-    """Settle a delivery in doubt: it is there (delivered), send it again (retry), or give it up (dead)."""
+    """Settle a delivery in doubt, or one that waits for a person.
+
+    It is done (delivered), send it again (retry), or give it up (dead). So is a question of a bridge in doubt
+    (brq_…): what it stands at is done, or is sent again when the question comes again.
+    """
+    if delivery_id.startswith("brq_"):
+        _settle_question(cli, delivery_id, verdict)
+        return
     row = cli.ledger.delivery(delivery_id)
     if row is None:
         raise HubError(f"no delivery {delivery_id}")
@@ -41,8 +48,16 @@ def resolve_command(cli: Cli, delivery_id: str, verdict: Literal["delivered", "r
     following = route.calls[row["step"] + 1 :] if route else ()
     settled = cli.ledger.resolve(delivery_id, verdict, who(), next_lane=following[0].connection if following else "")
     if not settled:
-        raise HubError(f"{delivery_id} is {row['state']}, not in doubt")
+        raise HubError(f"{delivery_id} is {row['state']}: not in doubt, and not waiting for a person")
     click.echo(f"{delivery_id} is settled: {verdict}")
+
+
+def _settle_question(cli: Cli, question_id: str, verdict: Literal["delivered", "retry", "dead"]) -> None:
+    if verdict == "dead":
+        raise HubError("a question cannot be given up: say whether its call worked (delivered) or not (retry)")
+    if not cli.ledger.settle_bridge(question_id, verdict, who()):
+        raise HubError(f"{question_id} is not in doubt, or there is no such question")
+    click.echo(f"{question_id} is settled: {verdict}; it goes on when it is asked again")
 
 
 @click.command("pause")

@@ -1,4 +1,4 @@
-"""`backhaul test`: the YAML cases of mappings and connectors."""
+"""`backhaul test`: the YAML cases of mappings, routes and connectors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @json_option
 @pass_cli
 def test_command(cli: Cli, names: tuple[str, ...], as_json: bool) -> None:
-    """Run the cases of all mappings and connectors, or of those whose name holds one of NAMES. Uses no network.
+    """Run the cases of all mappings, routes and connectors, or of those whose name holds one of NAMES. Uses no network.
 
     A failure names the file and line of its case and every difference; then it ends with 1.
     """

@@ -45,9 +45,9 @@ def dead_command(cli: Cli, limit: int, as_json: bool) -> None:
 @json_option
 @pass_cli
 def parked_command(cli: Cli, limit: int, as_json: bool) -> None:
-    """List what waits for a number or a word that nobody knows yet, and what has several candidates.
+    """List what waits for a number or a word that nobody knows yet, for a choice, or for somebody to judge an answer.
 
-    `refs set` tells a number and releases what waits for it.
+    `refs set` tells a number and releases what waits for it; `retry` and `resolve` settle the others.
     """
     _both(cli, ("parked", "conflict"), ("parked",), limit, as_json, "nothing is parked")
 

@@ -14,7 +14,7 @@ import click
 
 from app import bootstrap
 from app.cli.context import Cli, pass_cli
-from app.cli.demo_plan import Plan, SimulatorPlan, fill, read_plan
+from app.cli.demo_plan import FILE, Plan, SimulatorPlan, fill, read_plan
 from app.cli.launch import command
 from app.errors import HubError
 from app.model import Json
@@ -29,15 +29,16 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "VIRTUAL_ENV",
 
 @click.command("demo")
 @click.option("--keep", is_flag=True, help="Leave everything running until Ctrl-C.")
+@click.option("--erp", default="", help="Play config/demo/ERP.yaml, where the project has one: with a real ERP.")
 @pass_cli
-def demo_command(cli: Cli, keep: bool) -> None:
+def demo_command(cli: Cli, keep: bool, erp: str) -> None:
     """Play config/demo.yaml: start simulated vendors and a hub of its own, let a label be printed, tell the story.
 
     Needs no credentials and no network. Its ledger is kept in var/demo until the next demo.
     """
     site = cli.settings.site.absolute()
-    plan = read_plan(site)
-    play = _Play(plan, site, cli.settings.var_dir.absolute() / "demo", cli.env)
+    plan = read_plan(site, f"config/demo/{erp}.yaml" if erp else FILE)
+    play = _Play(plan, site / plan.site, cli.settings.var_dir.absolute() / "demo", cli.env)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         play.run()
@@ -77,10 +78,10 @@ class _Play:
         statuses = ", ".join(str(status) for status in answers.get("statuses", ())) or "nothing"
         self._say(f"the {self._plan.sender} sent its signed event; the hub answered {statuses}")
         self._wait_until(
-            f"the {self._plan.receiver} has {self._plan.count} {self._plan.what}",
+            f"there are {self._plan.count} {self._plan.what}",
             lambda: self._arrived() >= self._plan.count,
         )
-        self._say(f"the {self._plan.receiver} has {self._plan.count} {self._plan.what}. The story:")
+        self._say(f"there are {self._plan.count} {self._plan.what}. The story:")
         click.echo()
         self._call("trace", self._plan.trace)
 
@@ -141,17 +142,19 @@ class _Play:
             self._start_simulator(simulator)
         values = {"BACKHAUL_VAR": str(self._var)}
         for simulator in self._plan.simulators:
-            port_file = self._var / f"{simulator.name}.port"
-            self._wait_until(f"the simulated {simulator.name} listens", port_file.exists)
+            port_file, log = self._var / f"{simulator.name}.port", self._var / f"{simulator.name}.log"
+            if simulator.patience_s > _DEADLINE_S and not port_file.exists():
+                self._say(f"the {simulator.name} is made ready, the first time from nothing; {_short(log)} tells more")
+            self._wait_until(f"the {simulator.name} listens", port_file.exists, simulator.patience_s)
             url = f"http://127.0.0.1:{port_file.read_text().strip()}"
             self._urls[simulator.name] = url
-            self._say(f"simulated {simulator.name} ({simulator.connector}) at {url}")
+            self._say(f"{simulator.name} ({simulator.module}) at {url}")
             values.update({name: fill(value, {"url": url}) for name, value in simulator.env.items()})
         self._env_file.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
 
     def _start_simulator(self, simulator: SimulatorPlan) -> None:
         port_file = str(self._var / f"{simulator.name}.port")
-        argv = [sys.executable, "-m", f"connectors.{simulator.connector}.simulator", "--port-file", port_file]
+        argv = [sys.executable, "-m", simulator.module, "--port-file", port_file]
         self._spawn(simulator.name, [*argv, *simulator.options])
 
     def _start_hub(self) -> None:
@@ -170,9 +173,17 @@ class _Play:
             return False
 
     def _arrived(self) -> int:
+        if self._plan.route:
+            return self._done()
         url = f"{self._urls[self._plan.receiver]}/_sim/requests?operation={self._plan.operation}"
         body = bootstrap.client().ask("GET", url).body
         return len(body["effects"]) if isinstance(body, dict) else 0
+
+    def _done(self) -> int:
+        """How many deliveries of the plan's route the hub counts as done."""
+        told = str(bootstrap.client().ask("GET", f"{self._hub}/metrics").body).splitlines()
+        counted = [one for one in told if one.startswith("backhaul_deliveries_total{") and 'state="done"' in one]
+        return sum(int(float(one.rsplit(" ", 1)[1])) for one in counted if f'route="{self._plan.route}"' in one)
 
     def _ask_simulator(self, name: str, path: str, value: Json) -> Mapping[str, Json]:
         if name not in self._urls:
@@ -207,13 +218,14 @@ class _Play:
                 )
             )
 
-    def _wait_until(self, what: str, condition: Callable[[], bool]) -> None:
+    def _wait_until(self, what: str, condition: Callable[[], bool], seconds: float = _DEADLINE_S) -> None:
+        began = time.monotonic()
         while not condition():
             for process in self._processes:
                 if (status := process.poll()) is not None:
                     raise HubError(f"waiting until {what}: a process ended with status {status}")
-            if time.monotonic() - self._began > _DEADLINE_S:
-                raise HubError(f"not within {_DEADLINE_S:.0f} s: {what}")
+            if time.monotonic() - began > seconds:
+                raise HubError(f"not within {seconds:.0f} s: {what}")
             time.sleep(_LOOK_S)
 
     def _say(self, what: str) -> None:

@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.core.times import seconds
 from app.errors import ConfigError
 from app.model import Json, Problem
 
 FILE = "config/demo.yaml"
+#: Longer than this no process may take to be ready, unless its plan says so.
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatorPlan:
-    """One simulated vendor: `python -m connectors.<connector>.simulator` with these options."""
+    """One vendor: `python -m <module>` with these options; a simulator, or a real system that listens on loopback."""
 
     name: str
-    connector: str
+    module: str
     options: tuple[str, ...]
     env: Mapping[str, str]  # what the site's ${…} shall be; {url} is the simulator's address
+    patience_s: float = _PATIENCE_S  # a real system may have to be installed first
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,40 +32,45 @@ class Plan:
     """A demo: start the simulators, seed them, let one send, wait for another to have received, tell the story."""
 
     title: str
+    site: str  # the folder of the site that it plays, from the project's; "" = the one given with --site
     simulators: tuple[SimulatorPlan, ...]
     seed: Mapping[str, Json]  # by simulator
     sender: str
     message: Mapping[str, Json]
-    receiver: str
+    receiver: str  # the simulator that shall have received something; "" = the ledger is asked for a route
     operation: str
+    route: str
     count: int
     what: str  # what is counted, for people
     trace: str
 
 
-def read_plan(site: Path) -> Plan:
-    """The site's plan. Raises `ConfigError` when there is none, or when something in it is missing."""
+def read_plan(site: Path, file: str = FILE) -> Plan:
+    """The site's plan `file`. Raises `ConfigError` when there is none, or when something in it is missing."""
     import yaml
 
-    path = site / FILE
+    path = site / file
     try:
         value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Plan(
             title=str(value["title"]),
+            site=str(value.get("site", "")),
             simulators=tuple(
                 SimulatorPlan(
                     name,
-                    str(one["connector"]),
+                    str(one.get("module") or f"connectors.{one['connector']}.simulator"),
                     tuple(str(option) for option in one.get("options", ())),
                     {key: str(text) for key, text in one.get("env", {}).items()},
+                    seconds(str(one["patience"])) if "patience" in one else _PATIENCE_S,
                 )
                 for name, one in value["simulators"].items()
             ),
             seed=value.get("seed") or {},
             sender=str(value["send"]["simulator"]),
             message=value["send"]["value"],
-            receiver=str(value["wait"]["simulator"]),
-            operation=str(value["wait"]["operation"]),
+            receiver=str(value["wait"].get("simulator", "")),
+            operation=str(value["wait"].get("operation", "")),
+            route=str(value["wait"].get("route", "")),
             count=int(value["wait"]["count"]),
             what=str(value["wait"]["what"]),
             trace=str(value["trace"]),

@@ -11,16 +11,17 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command("doctor")
+@click.option("--login", is_flag=True, help="Also log in once where a connection has to.")
 @json_option
 @pass_cli
-def doctor_command(cli: Cli, as_json: bool) -> None:
+def doctor_command(cli: Cli, login: bool, as_json: bool) -> None:
     """Look at files, secrets, ledger, Redis, clock and every connection; ends with 1 when anything fails.
 
-    Sends nothing to a vendor: it only tries whether a connection can be opened.
+    Sends nothing to a vendor, but for --login: it only tries whether a connection can be opened.
     """
     from app.cli.doctor_checks import examine
 
-    findings = list(examine(cli))
+    findings = list(examine(cli, login=login))
     if as_json:
         print_json([{"level": one.level, "about": one.about, "what": one.what} for one in findings])
     else:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 from app import bootstrap
 from app.cli.context import Cli
-from app.cli.freshness import older_files
+from app.cli.doctor_logins import try_logins
+from app.cli.doctor_polls import look_at_polls
+from app.cli.freshness import hub_runs, older_files
 from app.core.connectors import Connection
 from app.core.site import Site
 from app.core.times import iso
@@ -42,8 +44,8 @@ class Finding:
     what: str
 
 
-def examine(cli: Cli) -> Iterator[Finding]:
-    """Every finding, in the order in which things depend on each other."""
+def examine(cli: Cli, *, login: bool = False) -> Iterator[Finding]:
+    """Every finding, in the order in which things depend on each other. With `login` logins are made too."""
     site: Site | None = None
     try:
         site = cli.site()
@@ -66,6 +68,11 @@ def examine(cli: Cli) -> Iterator[Finding]:
         yield _lease(site)
         yield _api(site)
         yield from _connections(site, ledger)
+    if site and ledger:
+        if login:
+            yield from (Finding(*told) for told in try_logins(cli, site))
+        for level, about, what in look_at_polls(site, ledger, hub_runs=hub_runs(cli)):
+            yield Finding(level, about, what)
 
 
 def _space(var_dir: Path) -> Finding:

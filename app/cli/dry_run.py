@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import click
@@ -11,14 +11,13 @@ from app import bootstrap
 from app.cli.context import Cli
 from app.cli.output import hide, pretty
 from app.cli.payload import find_fixture, read_with
-from app.core.changes import DIFFERS
 from app.core.jsontext import loads
 from app.core.outcomes import may_repeat
-from app.core.routing import Route, match
+from app.core.routing import RouteCall
 from app.core.site import Site
 from app.errors import DataError
-from app.model import Change, Json
-from app.pipeline.rehearse import Rehearsed, read_event, rehearse
+from app.model import Json
+from app.pipeline.rehearse import Rehearsed, change_of, read_event, rehearse
 
 
 def show(
@@ -31,6 +30,7 @@ def show(
     source: str | None,
     settings: tuple[str, ...],
     refs: tuple[str, ...],
+    answers: tuple[str, ...] = (),
 ) -> None:
     """Print the requests that the route would make for the fixture, and what is wrong with them."""
     site = cli.site(allow_missing_env=True)
@@ -38,19 +38,18 @@ def show(
     if route is None:
         known = ", ".join(route.name for route in site.routes)
         raise click.BadParameter(f"no route {route_name!r}; there are {known}")
-    given = dict(_pair(ref, _known(site, route)) for ref in refs)
+    given = references_of(site, route.calls, refs)
     origin = source or route.source or _only_source(site)
     bootstrap.quiet_log()
     body = _document(cli, site, origin, fixture, detail, settings)
     known_before = _document(cli, site, origin, before, None, ()) if before else None
-    kind = "order" if route.change.startswith("order.") else "return"
-    change = _change(route, DIFFERS[kind](known_before, body), body, origin)
+    change = change_of(route, known_before, body, origin)
     key = f" ({change.key})" if change.key != change.name else ""
     click.echo(f"{route.name}: {change.name}{key} from {origin}")
     secrets = {secret for connection in site.connections.values() for secret in connection.secret_values}
     faulty = False
-    for call in rehearse(site, route, body, change, origin, given):
-        _show(site, call, secrets)
+    for call in rehearse(site, route, body, change, origin, given, answers_of(cli, site, route.calls, answers)):
+        show_call(site, call, secrets)
         faulty = faulty or bool(call.faults)
     if faulty:
         raise click.exceptions.Exit(1)
@@ -83,6 +82,21 @@ def _document(cli: Cli, site: Site, origin: str, fixture: str, detail: str | Non
     return message.body
 
 
+def answers_of(
+    cli: Cli, site: Site, calls: Sequence[RouteCall], given: tuple[str, ...], who: str = "the route"
+) -> list[Json]:
+    """What the first calls are answered: the fixtures of `--answer`, in the order of the calls."""
+    if len(given) > len(calls):
+        raise click.BadParameter(f"{who} makes {len(calls)} calls, and --answer is given {len(given)} times")
+    found: list[Json] = []
+    for name, call in zip(given, calls, strict=False):
+        connector = site.connections[call.connection].connector
+        path = find_fixture(name, connector, cli.settings.site, call.operation)
+        click.echo(f"{call.connection}.{call.operation} answers as in {path}")
+        found.append(loads(path.read_bytes()))
+    return found
+
+
 def _beside(path: Path, operation: str) -> Path | None:
     """The fetch's answer that belongs to an event: `get_order__x.json` beside `label.created__x.json`."""
     _, sign, variant = path.name.partition("__")
@@ -90,23 +104,15 @@ def _beside(path: Path, operation: str) -> Path | None:
     return found if sign and found.is_file() else None
 
 
-def _change(route: Route, found: list[Change], body: Json, origin: str) -> Change:
-    for change in found:
-        if match([route], change, body, origin):
-            return change
-    names = ", ".join(change.name for change in found) or "none"
-    raise DataError(
-        f"the route wants no change of this document; it has {names}",
-        where=str(route.where),
-        todo="look at the route's `change`, `source` and `when`, or give --before",
-    )
-
-
-def _show(site: Site, call: Rehearsed, secrets: Collection[str]) -> None:
+def show_call(site: Site, call: Rehearsed, secrets: Collection[str]) -> None:
+    """Print one call as it would be made."""
     operation = site.connections[call.connection].connector.operations[call.operation]
     request = call.request
     part = f", part {call.part}" if call.part else ""
     click.echo(f"\n{call.connection}.{call.operation} by mapping {call.mapping}{part}")
+    if request is None:
+        click.echo("note: left out, because its `when` does not hold")
+        return
     click.echo(f"{request.method} {hide(request.url, secrets)}")
     for name, value in request.headers.items():
         click.echo(f"{name}: {hide(value, secrets)}")
@@ -130,10 +136,11 @@ def _only_source(site: Site) -> str:
     raise click.UsageError(f"say with --source where it comes from: {', '.join(names)}")
 
 
-def _known(site: Site, route: Route) -> tuple[set[str], set[str]]:
-    """The kinds that reference files translate, and the names that the route's mappings give to references."""
-    names = {use.name for call in route.calls for use in site.mappings[call.mapping].references}
-    return {kind for kind, _, _ in site.references}, names
+def references_of(site: Site, calls: Sequence[RouteCall], refs: tuple[str, ...]) -> dict[str, str]:
+    """The numbers of `--ref`: by a kind that reference files translate, or a name that a call's mapping gives."""
+    names = {use.name for call in calls for use in site.mappings[call.mapping].references}
+    kinds = {kind for kind, _, _ in site.references}
+    return dict(_pair(ref, (kinds, names)) for ref in refs)
 
 
 def _pair(text: str, known: tuple[set[str], set[str]]) -> tuple[str, str]:

@@ -31,7 +31,7 @@ def send_command(cli: Cli, connection: str, fixture: str, settings: tuple[str, .
     known = site.connections.get(connection)
     if known is None:
         raise click.BadParameter(f"no connection {connection!r}; there are {', '.join(sorted(site.connections))}")
-    if known.connector.inbound is None:
+    if known.connector.inbound is None or not known.connector.inbound.webhooks:
         raise click.BadParameter(f"connector {known.connector.name} receives nothing")
     body = read_with(find_fixture(fixture, known.connector, cli.settings.site), settings)
     hub = bootstrap.running_hub(cli.settings.var_dir)

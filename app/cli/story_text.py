@@ -13,6 +13,7 @@ _WIDTH = 100
 _INDENT = " " * 25
 #: Words for what happened, as people say them.
 _WORDS = {
+    "question": "asked",
     "fetch": "fetched",
     "lookup": "looked up",
     "probe": "probed",
@@ -53,6 +54,8 @@ def _details(entry: Mapping[str, Any]) -> Iterator[str]:
     what = entry["what"]
     if what == "event":
         yield f"{_INDENT}{entry['event_id']}"
+    elif what == "question":
+        yield f"{_INDENT}{entry['question_id']}"
     elif what == "route":
         yield f"{_INDENT}{entry['delivery_id']}"
     elif what == "call":

@@ -1,4 +1,7 @@
-"""How the hub shows who it is to a target: a closed registry of schemes, each with an example that runs as a test."""
+"""How the hub shows who it is to a target: a closed registry of schemes, each with an example that runs as a test.
+
+`token` is the one whose headers no file can tell: `core.auth_token` says how a login gives them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ Headers = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """One way to authenticate. `example` as written in YAML, `gives` the headers that it makes."""
+    """One way to authenticate. `example` as a connection has it, `gives` the headers that it makes.
+
+    `shown` is how it is written in YAML, where that is more than the example.
+    """
 
     name: str
     what: str
@@ -21,6 +27,7 @@ class Scheme:
     example: Mapping[str, str]
     gives: Mapping[str, str]
     headers: Callable[[Mapping[str, Json]], Headers]
+    shown: Mapping[str, Json] | None = None
 
 
 def _none(config: Mapping[str, Json]) -> Headers:
@@ -68,6 +75,23 @@ SCHEMES: Mapping[str, Scheme] = {
             {"Authorization": "Basic c2hvcDphYmM="},
             _basic,
         ),
+        Scheme(
+            "token",
+            "`Authorization: Bearer …` with a token that a login gives: renewed in time, shared by all workers",
+            (),
+            {"scheme": "token"},
+            {},
+            _none,
+            {
+                "scheme": "token",
+                "login": {
+                    "url": "{{ settings.login_url }}",
+                    "json": {"user": "{{ settings.user }}", "password": "{{ settings.password }}"},
+                    "token": "{{ body.token }}",
+                    "expires_in": "{{ body.expiresIn }}",
+                },
+            },
+        ),
     )
 }
 
@@ -93,6 +117,9 @@ def problems(config: Mapping[str, Json]) -> list[str]:
         value = config.get(key)
         if isinstance(value, str) and ("\n" in value or "\r" in value):
             found.append(f"`{key}` of the auth holds a line break")
+    if name == "basic" and ":" in str(config.get("username")):
+        # RFC 7617: what stands behind the first colon would be taken for the password.
+        found.append("auth scheme basic takes no user name with a colon")
     return found
 
 

@@ -8,17 +8,19 @@ once for ever. Quantities travel as differences and their key holds the total re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 
-from app.core.documents import quantity
+from app.core.documents import quantity, whole
+from app.core.order_changes import ORDER_CHANGES, order_changes
+from app.core.reversals import ENDED, removed, reopened, reversals
 from app.model import Change, Json
 
-#: Every change that a route may listen to, with what it means. The docs print it; `check` knows no others.
+#: Every change of a return that a route may listen to, with what it means. The docs print it; `check` knows no others.
 RETURN_CHANGES = {
     "return.registered": "the return is known for the first time",
-    "return.approved": "the return was approved",
+    "return.approved": "the return was approved, or is seen for the first time in a state that only follows that",
     "return.rejected": "the return was rejected",
     "return.cancelled": "the return was cancelled",
+    "return.reopened": "a return that was rejected or cancelled goes on; the facts it had told are not told again",
     "return.labelled": "the first shipping label exists: goods are coming (once per return)",
     "parcel.labelled": "a parcel has a label; change.first tells whether it came with return.labelled",
     "parcel.failed": "no label could be made for a parcel",
@@ -27,14 +29,20 @@ RETURN_CHANGES = {
     "line.in_review": "a line is being looked at",
     "line.accepted": "items of a line were accepted; change.quantity is how many more",
     "line.rejected": "items of a line were rejected; change.quantity is how many more",
+    "line.reversed": "fewer items are accepted or rejected (change.decision) than before, by change.quantity",
     "line.removed": "a line is no longer part of the return",
     "return.decided": "every line is accepted or rejected",
     "refund.started": "a refund began",
     "refund.changed": "a refund's amount changed",
     "refund.closed": "a refund is through",
+    "refund.withdrawn": "a refund that had begun or was through is so no more",
 }
-_STATES = ("approved", "rejected", "cancelled")
-_LABELLED = frozenset({"labelled", "in_transit", "delivered"})
+#: The changes of both kinds of documents.
+ALL_CHANGES = {**RETURN_CHANGES, **ORDER_CHANGES}
+#: A state seen late tells what it follows from: whether a picture in between was missed changes nothing.
+_APPROVED = frozenset({"approved", "in_transit", "received", "in_review", "decided"})
+#: The states of a parcel that has a label.
+LABELLED = frozenset({"labelled", "in_transit", "delivered"})
 _QUANTITIES = (("line.received", "received"), ("line.accepted", "accepted"), ("line.rejected", "rejected"))
 
 
@@ -50,21 +58,24 @@ def changes(before: Json, after: Json) -> list[Change]:
 def _states(before: Json, after: Json) -> Iterator[Change]:
     if not before:
         yield Change("return.registered", "return.registered")
-    state = after.get("state")
-    if state in _STATES and before.get("state") != state:
+    was, state = before.get("state"), after.get("state")
+    if state in _APPROVED and was not in _APPROVED:
+        yield Change("return.approved", "return.approved")
+    if state in ENDED and was != state:
         yield Change(f"return.{state}", f"return.{state}")
+    yield from reopened(before, after)
 
 
 def _parcels(before: Json, after: Json) -> Iterator[Change]:
     known = {parcel["id"]: parcel for parcel in before.get("parcels") or ()}
-    first = not any(parcel.get("state") in _LABELLED for parcel in known.values())
+    first = not any(parcel.get("state") in LABELLED for parcel in known.values())
     parcels = after.get("parcels") or ()
-    if first and any(parcel.get("state") in _LABELLED for parcel in parcels):
+    if first and any(parcel.get("state") in LABELLED for parcel in parcels):
         yield Change("return.labelled", "return.labelled")
     for parcel in parcels:
         was, now = known.get(parcel["id"], {}).get("state"), parcel.get("state")
         data = {"parcel": parcel, "first": first}
-        if now in _LABELLED and was not in _LABELLED:
+        if now in LABELLED and was not in LABELLED:
             yield Change("parcel.labelled", f"parcel.labelled:{parcel['id']}", data)
         if now == "failed" and was != "failed":
             yield Change("parcel.failed", f"parcel.failed:{parcel['id']}", data)
@@ -80,13 +91,14 @@ def _lines(before: Json, after: Json) -> Iterator[Change]:
         for name, field in _QUANTITIES:
             had, has = quantity(was, field), quantity(line, field)
             if has > had:
-                more = {"line": line, "quantity": _number(has - had), "total": _number(has)}
-                yield Change(name, f"{name}:{key}:{_number(has)}", more)
+                more = {"line": line, "quantity": whole(has - had), "total": whole(has)}
+                yield Change(name, f"{name}:{key}:{whole(has)}", more)
         if line.get("state") == "in_review" and was.get("state") != "in_review":
             yield Change("line.in_review", f"line.in_review:{key}", {"line": line})
         yield from _refund(line, was)
-    for key, line in known.items():
-        yield Change("line.removed", f"line.removed:{key}", {"line": line})
+        yield from reversals(line, was)
+    for line in known.values():
+        yield removed(line)
 
 
 def _refund(line: Json, was: Json) -> Iterator[Change]:
@@ -102,12 +114,13 @@ def _refund(line: Json, was: Json) -> Iterator[Change]:
 
 
 def _decided(before: Json, after: Json) -> Iterator[Change]:
-    if _all_decided(after) and not _all_decided(before):
+    if all_decided(after) and not all_decided(before):
         yield Change("return.decided", "return.decided")
 
 
-def _all_decided(body: Json) -> bool:
-    lines = body.get("lines") or ()
+def all_decided(body: Json) -> bool:
+    """Whether every line of a return is accepted or rejected, with all its items; cancelled ones count for nothing."""
+    lines = [line for line in body.get("lines") or () if line.get("state") != "cancelled"]
     return bool(lines) and all(_decided_line(line) for line in lines)
 
 
@@ -117,8 +130,10 @@ def _decided_line(line: Json) -> bool:
     return done > 0 and done >= expected
 
 
-def _number(value: Decimal) -> int | Decimal:
-    return int(value) if value == value.to_integral_value() else value
+#: What finds the changes of each kind of document.
+DIFFERS: dict[str, Callable[[Json, Json], list[Change]]] = {"return": changes, "order": order_changes}
 
 
-DIFFERS: dict[str, Callable[[Json, Json], list[Change]]] = {"return": changes}
+def kind_of(change: str) -> str:
+    """The kind of document that a change is of, by its name; "return" for a name that there is not."""
+    return "order" if change in ORDER_CHANGES or change.startswith("order.") else "return"

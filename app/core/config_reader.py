@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from app.core.mapping_reader import document_shapes
+from app.core.changes import kind_of
+from app.core.expression_compiler import Names
+from app.core.mapping_reader import DELIVERY, document_shapes
 from app.core.reading import Node
-from app.core.routing import Route, RouteCall
+from app.core.routing import Route, RouteCall, RouteTest
 from app.core.site import BreakerPolicy, Hub, ParkedPolicy, RetryPolicy
 from app.core.times import size
 from app.model import Json
@@ -52,19 +54,34 @@ def read_routes(node: Node, documents: Mapping[str, Json]) -> list[tuple[Route, 
 
 def _route(node: Node, documents: Mapping[str, Json]) -> Route:
     change = node.get("change").text()
-    kind = "order" if change.startswith("order.") else "return"
+    kind = kind_of(change)
     hide = ["return" if kind == "order" else "order"]
+    shapes = document_shapes(documents, kind)
     return Route(
         name=node.get("route").text(),
         change=change,
         where=node.where,
         source=node.get("source").text() or None,
-        when=node.get("when").optional(document_shapes(documents, kind), hide=hide),
-        calls=tuple(_call(item) for item in node.get("calls").each()),
+        when=node.get("when").optional(shapes, hide=hide),
+        calls=tuple(_call(item, shapes, hide) for item in node.get("calls").each()),
         order="free" if node.get("order").value == "free" else "per_return",
+        confirm=node.get("confirm").flag(),
+        tests=tuple(read_test(case) for case in node.get("tests").each()),
     )
 
 
-def _call(node: Node) -> RouteCall:
+def _call(node: Node, shapes: Names, hide: Sequence[str]) -> RouteCall:
     connection, _, operation = node.get("to").text().partition(".")
-    return RouteCall(connection, operation, node.get("mapping").text())
+    when = node.get("when").optional({**shapes, "delivery": DELIVERY}, hide=hide)
+    return RouteCall(connection, operation, node.get("mapping").text(), when)
+
+
+def read_test(node: Node) -> RouteTest:
+    """A case beside a route or bridge."""
+    given, expect = node.get("given").value, node.get("expect").value
+    return RouteTest(
+        name=node.get("name").text(),
+        given=given if isinstance(given, dict) else {},
+        expect=expect if isinstance(expect, dict) else {},
+        where=node.where,
+    )

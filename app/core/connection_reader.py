@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from app.core import auth, signatures
+from app.core import auth, auth_token, signatures
 from app.core.connector_reader import read_limits
 from app.core.connectors import Connection, Connector, SettingSpec
+from app.core.poll_reader import polls_on
 from app.core.reading import Node
 from app.core.source import Path
 from app.core.words import did_you_mean
@@ -34,10 +35,18 @@ def read_connections(
 
 def _connection(name: str, node: Node, connector: Connector, from_env: Collection[Path]) -> Connection:
     settings, complete = _settings(name, node, connector, from_env)
+    if complete:
+        _refuse(name, node, connector, settings)
     rendered_auth = _rendered(node, "auth", connector, connector.auth, settings) if complete else None
     verify = None
-    if connector.inbound:
+    if connector.inbound and connector.inbound.webhooks:
         verify = _rendered(node, "verify", connector, connector.inbound.verify, settings) if complete else {}
+    asks = connector.bridge
+    bridge_verify = _rendered(node, "verify", connector, asks.verify, settings) if asks and complete else None
+    if bridge_verify and asks:
+        _tell(node, signatures.problems(bridge_verify), asks.verify, signatures.SCHEMES, "bridge.verify")
+    if connector.token and complete:
+        _tell(node, auth_token.problems(connector.token, settings), connector.auth, auth.SCHEMES, "auth")
     if rendered_auth is not None:
         _tell(node, [f"{what}" for what in auth.problems(rendered_auth)], connector.auth, auth.SCHEMES, "auth")
     if verify:
@@ -52,8 +61,18 @@ def _connection(name: str, node: Node, connector: Connector, from_env: Collectio
         limits=read_limits(node.get("limits"), connector.limits),
         auth=rendered_auth or {"scheme": "none"},
         verify=verify,
+        polls=_polls(name, node, connector),
+        bridge_verify=bridge_verify if bridge_verify or not asks else {},
         secret_values=frozenset(_secret_values(connector.settings, settings)),
     )
+
+
+def _polls(name: str, node: Node, connector: Connector) -> dict[str, float]:
+    on = polls_on(node, connector)
+    if connector.inbound and not connector.inbound.webhooks and not on and connector.polls:
+        what = f"nothing can come in from {name!r}: connector {connector.name} takes no webhooks, and no poll is on"
+        node.kit.report(node.where_key, what, "write poll: true", "poll")
+    return on
 
 
 def _settings(name: str, node: Node, connector: Connector, from_env: Collection[Path]) -> tuple[dict[str, Json], bool]:
@@ -78,6 +97,19 @@ def _settings(name: str, node: Node, connector: Connector, from_env: Collection[
             _no_secret_in_file(item, from_env)
     _check_base_url(told.get("base_url"), settings.get("base_url"))
     return settings, complete
+
+
+def _refuse(name: str, node: Node, connector: Connector, settings: Mapping[str, Json]) -> None:
+    """Report settings that the connector refuses, at the connection."""
+    for rule in connector.refuse:
+        try:
+            refused = rule.when.render({"settings": settings}, "refuse.when")
+        except DataError as error:
+            node.kit.report(node.where_key, f"connection {name!r}: {error.what}", "give it under settings", "setting")
+            continue
+        if refused:
+            todo = rule.todo or "correct its settings"
+            node.kit.report(node.where_key, f"connection {name!r}: {rule.because}", todo, "setting")
 
 
 def _no_secret_in_file(item: Node, from_env: Collection[Path]) -> None:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import get_args
 
+from app.core.auth_token import read_token_auth
+from app.core.bridge_reader import read_door
 from app.core.connectors import (
     Capture,
     Connector,
-    Fetch,
-    Inbound,
     Limits,
     Operation,
     Paging,
-    Probe,
+    Refusal,
     ResponseRule,
     SettingSpec,
-    Skip,
 )
 from app.core.expression_compiler import Names
-from app.core.expressions import Value
+from app.core.inbound_reader import read_inbound
 from app.core.jsontext import loads
+from app.core.poll_reader import read_polls
+from app.core.probe_reader import read_probe
 from app.core.reading import Node
 from app.core.schema_check import statuses
 from app.core.shapes import Shape
@@ -29,14 +31,17 @@ from app.core.times import rate
 from app.core.validation import SchemaValidator, Validator
 from app.core.words import did_you_mean
 from app.errors import DataError
-from app.model import Fault, Result
+from app.model import Fault, Json, Result
 
 _REQUEST = Shape.keys(("body", "args"))
 _EVENT = Shape.keys(("id", "type", "received_at"))
 
 
-def read_connector(node: Node, name: str, folder: Path, texts: Mapping[str, str]) -> Connector:
-    """The connector in the folder `name`. `texts` are the site's files by path, for the schemas of bodies."""
+def read_connector(
+    node: Node, name: str, folder: Path, texts: Mapping[str, str], documents: Mapping[str, Json]
+) -> Connector:
+    """The connector in the folder `name`. `texts` are the site's files by path, for the schemas of bodies;
+    `documents` the schemas of documents."""
     _check_name(node.get("connector"), name)
     reader = _Reader(node, posixpath.dirname(node.source.file), texts)
     return Connector(
@@ -45,10 +50,14 @@ def read_connector(node: Node, name: str, folder: Path, texts: Mapping[str, str]
         where=node.where,
         title=node.get("title").text(),
         settings={key: _setting(spec) for key, spec in node.get("settings").items()},
-        auth=node.get("auth").value if isinstance(node.get("auth").value, dict) else {"scheme": "none"},
+        refuse=reader.refusals(),
+        auth=_auth(node.get("auth")),
         limits=read_limits(node.get("limits"), Limits()),
         operations=reader.operations(),
-        inbound=reader.inbound(node.get("inbound")),
+        inbound=read_inbound(node, reader.open, documents),
+        polls=read_polls(node, reader.open),
+        bridge=read_door(node.get("bridge")),
+        token=reader.token,
         personal=frozenset(node.get("personal").texts()),
     )
 
@@ -56,6 +65,13 @@ def read_connector(node: Node, name: str, folder: Path, texts: Mapping[str, str]
 def _check_name(told: Node, folder: str) -> None:
     if told.text(folder) != folder:
         told.report(f"the connector is called {told.text()!r} in the folder {folder!r}", "let both be equal", "name")
+
+
+def _auth(told: Node) -> Mapping[str, Json]:
+    if not isinstance(told.value, dict):
+        return {"scheme": "none"}
+    # What a login needs is worked out at each login: of it `TokenAuth` tells.
+    return {"scheme": "token"} if told.get("scheme").value == "token" else told.value
 
 
 def _setting(spec: Node) -> SettingSpec:
@@ -87,12 +103,21 @@ class _Reader:
         }
         # A secret must never reach a path, a body or a log: only auth and verify see it.
         settings = {key: {"x-secret": spec.get("secret").flag()} for key, spec in node.get("settings").items()}
-        self._open: Names = {
+        self.open: Names = {
             **self._shapes,
             "settings": Shape.of({"properties": settings, "additionalProperties": False}),
         }
-        for block in (node.get("auth"), node.get("inbound").get("verify")):
-            block.optional(self._shapes)
+        self.token = read_token_auth(node.get("auth"), self._shapes)
+        auth = None if self.token else node.get("auth")
+        for block in (auth, node.get("inbound").get("verify"), node.get("bridge").get("verify")):
+            if block is not None:
+                block.optional(self._shapes)
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        return tuple(
+            Refusal(rule.get("when").template(self._shapes), rule.get("because").text(), rule.get("todo").text())
+            for rule in self._node.get("refuse").each()
+        )
 
     def operations(self) -> dict[str, Operation]:
         found = {name: self._operation(name, item) for name, item in self._node.get("operations").items()}
@@ -108,17 +133,18 @@ class _Reader:
         return Operation(
             name=name,
             method=node.get("method").text("GET"),
-            path=node.get("path").template(self._open),
+            path=node.get("path").template(self.open),
             where=node.where_key,
-            query=node.get("query").optional(self._open),
-            headers=node.get("headers").optional(self._open),
+            query=node.get("query").optional(self.open),
+            headers=node.get("headers").optional(self.open),
             idempotency_header=node.get("idempotency").get("header").text() or None,
             body_schema=self._body_schema(node.get("body")),
             responses=tuple(self._rule(rule) for rule in node.get("responses").each()),
             capture=tuple(self._capture(item) for item in node.get("capture").each()),
-            probe=self._probe(node.get("probe")),
+            probe=read_probe(node.get("probe"), self.open),
             paging=self._paging(node.get("paging")),
             timeout_s=node.get("timeout").seconds(0.0) or None,
+            safe=node.get("safe").flag(),
         )
 
     def _rule(self, node: Node) -> ResponseRule:
@@ -126,7 +152,7 @@ class _Reader:
         outcome = node.get("outcome").text()
         return ResponseRule(
             status=node.get("status").parsed(statuses, None),
-            when=node.get("when").optional(self._open),
+            when=node.get("when").optional(self.open),
             outcome=next((word for word in _OUTCOMES if word == outcome), "rejected"),
             because=node.get("because").text(),
             fault=next((word for word in _FAULTS if word == fault), None),
@@ -135,27 +161,22 @@ class _Reader:
     def _capture(self, node: Node) -> Capture:
         return Capture(
             kind=node.get("reference").text(),
-            id=node.get("id").template(self._open),
+            id=node.get("id").template(self.open),
             system=node.get("system").text() or None,
-            from_id=node.get("from").optional(self._open),
+            from_id=node.get("from").optional(self.open),
         )
 
-    def _probe(self, node: Node) -> Probe | None:
-        if not node.given:
-            return None
-        return Probe(node.get("operation").text(), _arguments(node, self._open), node.get("found").template(self._open))
-
     def _paging(self, node: Node) -> Paging | None:
-        if not node.given:
+        if not isinstance(node.value, dict):
             return None
         return Paging(
-            items=node.get("items").template(self._open),
-            next=node.get("next").template(self._open),
+            items=node.get("items").template(self.open),
+            next=node.get("next").template(self.open),
             param=node.get("param").text("page"),
-            first=node.get("first").whole(1),
+            first=None if node.value.get("first", 1) is None else node.get("first").whole(1),
             size_param=node.get("size_param").text() or None,
             size=node.get("size").whole(0) or None,
-            id=node.get("id").optional(self._open),
+            id=node.get("id").optional(self.open),
         )
 
     def _body_schema(self, node: Node) -> Validator | None:
@@ -174,47 +195,6 @@ class _Reader:
             node.report(f"{path} is no JSON Schema: {error}", "correct that file", "file")
             return None
 
-    def inbound(self, node: Node) -> Inbound | None:
-        if not node.given:
-            return None
-        verify, ack = node.get("verify"), node.get("ack")
-        return Inbound(
-            verify=verify.value if isinstance(verify.value, dict) else {},
-            event_id=node.get("event_id").template(self._open),
-            event_type=node.get("event_type").template(self._open),
-            types={word: kind.text() for word, kind in node.get("types").items()},
-            mapping=node.get("mapping").text(),
-            ack_status=ack.get("status").whole(200),
-            ack_unreadable=ack.get("unreadable").whole(200),
-            ack_within_s=ack.get("within").seconds(5.0),
-            ignore=frozenset(node.get("ignore").texts()),
-            skip=tuple(
-                Skip(rule.get("when").template(self._open), rule.get("because").text())
-                for rule in node.get("skip").each()
-            ),
-            fetch=self._fetch(node.get("fetch")),
-        )
 
-    def _fetch(self, node: Node) -> Fetch | None:
-        if not node.given:
-            return None
-        name = node.get("as").text("detail")
-        self._known(node.get("operation"), [key for key, _ in self._node.get("operations").items()])
-        return Fetch(
-            operation=node.get("operation").text(),
-            args=_arguments(node, self._open),
-            name=name,
-            not_found="dead" if node.get("not_found").value == "dead" else "retry",
-            ready=node.get("ready").optional(self._open, {name: None}),
-        )
-
-
-_OUTCOMES: tuple[Result, ...] = ("delivered", "retry", "rejected", "in_doubt")
+_OUTCOMES: tuple[Result, ...] = get_args(Result)
 _FAULTS: tuple[Fault, ...] = ("config", "data", "remote", "transient")
-
-
-def _arguments(node: Node, shapes: Names) -> Value:
-    told = node.get("with")
-    if told.given:
-        return told.template(shapes)
-    return node.kit.environment.compile_value({}, where=node.where, names=())

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from app.core.auth_token import TokenAuth
+from app.core.bridges import BridgeDoor
 from app.core.expressions import Value, Where
+from app.core.polls import Poll
 from app.core.validation import Validator
 from app.model import Fault, Json, Result
 
@@ -21,6 +24,15 @@ class SettingSpec:
     default: Json = None
     example: Json = None
     description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Settings that a connection must not have."""
+
+    when: Value  # bool; names: settings, the secret ones too
+    because: str
+    todo: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +67,14 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How to ask whether a call in doubt has worked."""
+    """How to look at the target whether what a call would do is done. A paged operation is read to its end."""
 
     operation: str
-    args: Value  # yaml `with:`; names: request, args, settings
-    found: Value  # bool; names: body, status, request, args, settings
+    args: Value  # yaml `with:`; names: request, args, settings, delivery
+    found: Value  # bool; names: body, status, request, args, settings, delivery
+    before: bool = False  # look before the first send too
+    answer: Value | None = None  # what stands for the operation's answer when found; names as in `found`
+    unclear: Value | None = None  # bool; true: a person decides; names as in `found`
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,7 @@ class Paging:
     items: Value  # list; names: body, page, settings
     next: Value  # the next page or cursor; falsy = this was the last; names: body, page, settings
     param: str  # query key that takes it
-    first: int = 1
+    first: int | None = 1  # None: the first page is asked for without `param`
     size_param: str | None = None
     size: int | None = None
     id: Value | None = None  # of an `item`, to drop repeats
@@ -92,6 +107,7 @@ class Operation:
     probe: Probe | None = None
     paging: Paging | None = None
     timeout_s: float | None = None  # None = the connection's
+    safe: bool = False  # it changes nothing at the target, whatever its method
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +127,17 @@ class Fetch:
     name: str  # yaml `as:`; how the mapping calls the answer's body
     not_found: Literal["retry", "dead"] = "retry"
     ready: Value | None = None  # bool; false = not complete yet, try again; names: payload, event, settings and `name`
+    when: Value | None = None  # bool; false = nothing is fetched; names: payload, event, settings
+    before: Fetch | None = None  # made first where its `when` holds; `args` may use its answer
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """How the source is asked for one object again."""
+
+    operation: str
+    args: Value  # yaml `with:`; names: return or order (the document known so far), settings
+    name: str = "detail"  # yaml `as:`; how the mapping calls the answer's body
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +155,9 @@ class Inbound:
     ignore: frozenset[str] = frozenset()
     skip: tuple[Skip, ...] = ()
     fetch: Fetch | None = None
+    read: Read | None = None
+    capture: tuple[Capture, ...] = ()  # numbers told by events; names: the document's kind, payload, detail, settings
+    webhooks: bool = True  # False: nothing comes in at the door, polls bring everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +169,14 @@ class Connector:
     where: Where
     title: str = ""
     settings: Mapping[str, SettingSpec] = field(default_factory=dict)
+    refuse: tuple[Refusal, ...] = ()
     auth: Mapping[str, Json] = field(default_factory=lambda: {"scheme": "none"})  # raw; rendered per connection
     limits: Limits = Limits()
     operations: Mapping[str, Operation] = field(default_factory=dict)
     inbound: Inbound | None = None
+    polls: Mapping[str, Poll] = field(default_factory=dict)  # by name
+    bridge: BridgeDoor | None = None  # it asks, and waits for the answer
+    token: TokenAuth | None = None  # with the auth scheme "token"
     personal: frozenset[str] = frozenset()  # JSON keys that hold personal data, masked in what is shown
 
 
@@ -157,7 +191,9 @@ class Connection:
     settings: Mapping[str, Json] = field(default_factory=dict, repr=False)
     limits: Limits = Limits()
     auth: Mapping[str, Json] = field(default_factory=lambda: {"scheme": "none"}, repr=False)
-    verify: Mapping[str, Json] | None = field(default=None, repr=False)  # None: it has no inbound
+    verify: Mapping[str, Json] | None = field(default=None, repr=False)  # None: it takes no webhooks
+    polls: Mapping[str, float] = field(default_factory=dict)  # those that are on, each with how often, in seconds
+    bridge_verify: Mapping[str, Json] | None = field(default=None, repr=False)  # None: it asks nothing
     secret_values: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property

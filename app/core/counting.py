@@ -13,6 +13,10 @@ DELIVERIES = "backhaul_deliveries_total"
 REJECTED = "backhaul_rejected_total"
 STALE = "backhaul_stale_documents_total"
 FENCED = "backhaul_fenced_total"
+BRIDGE_REQUESTS = "backhaul_bridge_requests_total"
+BRIDGE_SECONDS = "backhaul_bridge_seconds_total"
+POLLS = "backhaul_polls_total"
+HEALED = "backhaul_healed_total"
 
 
 class Tally:

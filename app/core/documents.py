@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -43,6 +44,13 @@ def is_stale(document: Document, head: Document | None) -> bool:
     return document.observed_at < head.observed_at
 
 
+def clashes(document: Document, head: Document | None) -> bool:
+    """Whether the source gives one version to two different pictures: only the source itself can say which is right."""
+    return bool(
+        head is not None and document.version and document.version == head.version and document.body != head.body
+    )
+
+
 def identifiers(kind: str, body: Json) -> list[Identifier]:
     """Every number of a document by which somebody may search for it. Only the object's own numbers link stories."""
     found = [Identifier(str(body["id"]), kind, True)]
@@ -64,24 +72,64 @@ def identifiers(kind: str, body: Json) -> list[Identifier]:
 _NOTHING = Decimal(0)
 
 
+def amount(value: Any, path: str) -> Decimal:
+    """A number of things as it is written at `path` of a document. Raises `DataError` when it is none."""
+    try:
+        return Decimal(value if type(value) is int else str(value))
+    except InvalidOperation:
+        raise DataError(f"{value!r} is no quantity", path=path) from None
+
+
 def quantity(line: Json, name: str) -> Decimal:
     """A quantity of a line (`announced`, `received`, `accepted`, `rejected`), 0 when it is not said."""
     value: Any = (line.get("quantity") or {}).get(name)
     if value is None:
         return _NOTHING
-    try:
-        return Decimal(value if type(value) is int else str(value))
-    except InvalidOperation:
-        raise DataError(f"{value!r} is no quantity", path=f"lines[{line.get('key')}].quantity.{name}") from None
+    return amount(value, f"lines[{line.get('key')}].quantity.{name}")
 
 
-def broken_laws(body: Json) -> Iterator[str]:
-    """Each breach of announced >= received >= accepted + rejected, as a sentence. Shown, never corrected."""
+def whole(value: Decimal) -> int | Decimal:
+    """A quantity as documents and keys hold it: whole numbers plain, others without zeros at the end."""
+    return int(value) if value == value.to_integral_value() else value.normalize()
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A quantity law that a document breaks. The key tells which one, at which numbers."""
+
+    key: str
+    says: str
+
+
+def broken_laws(kind: str, body: Json) -> Iterator[Breach]:
+    """Each breach of the quantity laws; told to a person, never corrected.
+
+    A return's line: announced >= received >= accepted + rejected. An order's line: quantity >= delivered.
+    """
+    laws = _order_laws if kind == "order" else _return_laws
     for line in body.get("lines") or ():
-        said = line.get("quantity") or {}
-        announced, received = quantity(line, "announced"), quantity(line, "received")
+        for law, most, got, says in laws(line):
+            if got > most:
+                key = f"{law}:{line['key']}:{whole(got)}>{whole(most)}"
+                yield Breach(key, f"line {line['key']}: {says.format(whole(got), whole(most))}")
+
+
+_Laws = Iterator[tuple[str, Decimal, Decimal, str]]
+
+
+def _return_laws(line: Json) -> _Laws:
+    said = line.get("quantity") or {}
+    if "received" not in said:
+        return
+    received = quantity(line, "received")
+    if "announced" in said:
+        yield "received", quantity(line, "announced"), received, "received {} of {} announced"
+    if "accepted" in said or "rejected" in said:
         decided = quantity(line, "accepted") + quantity(line, "rejected")
-        if "announced" in said and "received" in said and received > announced:
-            yield f"line {line['key']}: received {received} of {announced} announced"
-        if "received" in said and decided > received:
-            yield f"line {line['key']}: {decided} accepted or rejected of {received} received"
+        yield "decided", received, decided, "{} accepted or rejected of {} received"
+
+
+def _order_laws(line: Json) -> _Laws:
+    if line.get("delivered") is not None and line.get("quantity") is not None:
+        ordered, done = (amount(line[name], f"lines[{line['key']}].{name}") for name in ("quantity", "delivered"))
+        yield "delivered", ordered, done, "delivered {} of {} ordered"

@@ -8,7 +8,15 @@ from typing import Any, cast
 
 from jinja2.tests import TESTS as JINJA_TESTS
 
-from app.core import filters_lists, filters_numbers, filters_text
+from app.core import (
+    filters_amounts,
+    filters_checks,
+    filters_lists,
+    filters_numbers,
+    filters_text,
+    filters_times,
+    filters_words,
+)
 from app.core.exact import Refused, is_number, kind_of, shown, text_of
 from app.core.filter_kit import NOT_GIVEN, Example, Filter, at, guarded, rows
 from app.core.sandbox import Missing, Scope, refuse_missing
@@ -70,7 +78,17 @@ EXAMPLE_TABLES: Tables = {"reasons": {"too_small": "SIZE"}}
 
 def all_filters(tables: Tables) -> dict[str, Filter]:
     """Every filter by its name, looking words up in these tables."""
-    specs = (*filters_text.FILTERS, *filters_numbers.FILTERS, *filters_lists.FILTERS, *_CHOOSING, _table_filter(tables))
+    specs = (
+        *filters_text.FILTERS,
+        *filters_words.FILTERS,
+        *filters_times.FILTERS,
+        *filters_numbers.FILTERS,
+        *filters_amounts.FILTERS,
+        *filters_lists.FILTERS,
+        *filters_checks.FILTERS,
+        *_CHOOSING,
+        _table_filter(tables),
+    )
     return {spec.name: spec for spec in sorted(specs, key=lambda spec: spec.name)}
 
 

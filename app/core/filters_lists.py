@@ -130,6 +130,19 @@ def _flatten(value: Any) -> Iterator[Any]:
             yield item
 
 
+def _unnest(value: Any, path: str, name: str) -> Iterator[dict[str, Any]]:
+    for item in rows(value, "unnest"):
+        inner = at(item, path)
+        if isinstance(inner, Missing) or inner is None:
+            continue
+        # Only the plain values: a copy of everything for each inner item would grow with the square of the lists.
+        outer = {key: one for key, one in item.items() if not isinstance(one, (dict, list))}
+        for each in rows(inner, "unnest"):
+            if not isinstance(each, dict):
+                raise Refused(f"unnest needs lists of objects, one item is {kind_of(each)}")
+            yield {**each, str(name): outer}
+
+
 def _items(value: Any) -> list[list[Any]]:
     if not isinstance(value, dict):
         raise Refused(f"items needs an object, not {kind_of(value)}")
@@ -216,6 +229,20 @@ FILTERS = (
     ),
     Filter(
         "flatten", "flatten", "A list of lists as one list.", _flatten, (Example("[[1], [2, 3]] | flatten", [1, 2, 3]),)
+    ),
+    Filter(
+        "unnest",
+        "unnest(path, name)",
+        "The lists at a path of all items as one list; each inner item knows its outer one's plain values as `name`.",
+        _unnest,
+        (
+            Example(
+                "boxes | unnest('lines', 'box')",
+                [{"sku": "A", "box": {"id": 1}}, {"sku": "B", "box": {"id": 2}}],
+                {"boxes": [{"id": 1, "lines": [{"sku": "A"}]}, {"id": 2, "lines": [{"sku": "B"}]}, {"id": 3}]},
+            ),
+            Example("[{'lines': [1]}] | unnest('lines', 'box')", fails="needs lists of objects"),
+        ),
     ),
     Filter(
         "items", "items", "The [key, value] pairs of an object.", _items, (Example("{'a': 1} | items", [["a", 1]]),)

@@ -17,10 +17,6 @@ def _int(value: Any) -> int:
     return int(number)
 
 
-def _money(value: Any, places: int = 2) -> str:
-    return format(round_half_up(decimal_of(value), places), "f")
-
-
 def _round(value: Any, places: int = 0) -> int | Decimal:
     rounded = round_half_up(decimal_of(value), places)
     return int(rounded) if places == 0 else rounded
@@ -73,13 +69,6 @@ FILTERS = (
         "The whole number in a text; anything else is an error, never 0.",
         _int,
         (Example("'3' | int", 3), Example("'3.5' | int", fails="no whole number")),
-    ),
-    Filter(
-        "money",
-        "money(places=2)",
-        "An amount as text with fixed places, halves rounded away from zero.",
-        _money,
-        (Example("'19.9' | money", "19.90"), Example("2.675 | money", fails="inexact"), Example("5 | money(0)", "5")),
     ),
     Filter(
         "round",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from decimal import Decimal
 from typing import Any
 
 from app.core.exact import Refused, shown, text_of
 from app.core.filter_kit import Example, Filter
+from app.core.jsontext import dump_text
 from app.core.times import iso, parse_time
+from app.errors import DataError
 
 #: No padding or cutting beyond this many characters.
 MAX_WIDTH = 1000
@@ -78,6 +81,20 @@ def _b64(value: Any) -> str:
     return base64.b64encode(text_of(value).encode()).decode()
 
 
+def _b64url(value: Any) -> str:
+    return base64.urlsafe_b64encode(text_of(value).encode()).decode().rstrip("=")
+
+
+def _json(value: Any) -> str:
+    try:
+        text = dump_text(value)
+    except DataError as error:
+        raise Refused(f"{shown(value)} {error.what}") from None
+    if len(text) > MAX_TEXT:
+        raise Refused(f"the result is larger than {MAX_TEXT:,} characters")
+    return text
+
+
 def _date(value: Any) -> str:
     return _iso_time(value)[:10]
 
@@ -88,6 +105,8 @@ def _iso_time(value: Any) -> str:
     except ValueError:
         raise Refused(f"{shown(value)} is no time", "times are written like 2026-11-22T01:02:03Z") from None
 
+
+_LINE = {"sku": "00123", "price": Decimal("4.10")}
 
 FILTERS = (
     Filter(
@@ -145,6 +164,24 @@ FILTERS = (
     ),
     Filter("b64", "b64", "The text's UTF-8 bytes in base64.", _b64, (Example("'abc' | b64", "YWJj"),)),
     Filter(
+        "b64url",
+        "b64url",
+        "The text's UTF-8 bytes in base64 as URLs take it: `-` and `_` for `+` and `/`, no `=` at the end.",
+        _b64url,
+        (Example("'abcd' | b64url", "YWJjZA"), Example("'a?b>c~' | b64url", "YT9iPmN-")),
+    ),
+    Filter(
+        "json",
+        "json",
+        "The value as one line of JSON text; numbers stay digit for digit.",
+        _json,
+        (
+            Example("{'sku': sku, 'price': price} | json", '{"sku":"00123","price":4.10}', given=_LINE),
+            Example("['ä', none, true] | json", '["ä",null,true]'),
+            Example("[['code', '=', '12E4']] | json | b64url", "W1siY29kZSIsIj0iLCIxMkU0Il1d"),
+        ),
+    ),
+    Filter(
         "date",
         "date",
         "The UTC day of a time.",
@@ -156,6 +193,9 @@ FILTERS = (
         "iso_time",
         "A time as UTC with milliseconds.",
         _iso_time,
-        (Example("'2026-11-22T01:02+01:00' | iso_time", "2026-11-22T00:02:00.000Z"),),
+        (
+            Example("'2026-11-22T01:02+01:00' | iso_time", "2026-11-22T00:02:00.000Z"),
+            Example("'2026-11-22T01:02:03.5+01:00[UTC]' | iso_time", "2026-11-22T00:02:03.500Z"),
+        ),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.core import auth, signatures
 from app.core.arguments import check_arguments
 from app.core.lint_material import Material
+from app.core.outcomes import SAFE_METHODS
 from app.core.reading import Node
 from app.core.words import did_you_mean
 
@@ -21,8 +22,9 @@ def check(material: Material) -> None:
 
 
 def _check_schemes(node: Node) -> None:
-    verify = node.get("inbound").get("verify")
-    for block, schemes, what in ((node.get("auth"), auth.SCHEMES, "auth"), (verify, signatures.SCHEMES, "signature")):
+    blocks = [(node.get("auth"), auth.SCHEMES.keys(), "auth")]
+    blocks += [(node.get(door).get("verify"), signatures.SCHEMES.keys(), "signature") for door in ("inbound", "bridge")]
+    for block, schemes, what in blocks:
         scheme = block.get("scheme")
         if isinstance(scheme.value, str) and "{{" not in scheme.value and scheme.value not in schemes:
             scheme.report(f"unknown {what} scheme {scheme.value!r}", did_you_mean(scheme.value, schemes), what)
@@ -39,14 +41,30 @@ def _check_operations(node: Node) -> None:
         if probe.given and probed.given:
             arguments = probe.get("with")
             check_arguments(probed, arguments.value if arguments.given else {}, probe, "the probe")
+        if probe.get("before").value is True and (
+            operation.get("safe").value is True or operation.get("method").value in SAFE_METHODS
+        ):
+            what = f"{operation.path[-1]} changes nothing: there is nothing to look for before it"
+            probe.get("before").report(what, "take the probe away", "probe")
     fetch = node.get("inbound").get("fetch")
     fetched = operations.get(fetch.get("operation").text())
     if fetch.given and fetched.given:
         arguments = fetch.get("with")
         check_arguments(fetched, arguments.value if arguments.given else {}, fetch, "fetch")
-    poll = node.get("poll").get("operation")
-    if isinstance(poll.value, str) and not operations.get(poll.value).given:
-        poll.report(f"unknown operation {poll.value!r}", did_you_mean(poll.value, operations.value or ()), "operation")
+    before = fetch.get("before")
+    found = operations.get(before.get("operation").text())
+    if before.given and found.given:
+        arguments = before.get("with")
+        check_arguments(found, arguments.value if arguments.given else {}, before, "what is made before the fetch")
+    read = node.get("inbound").get("read")
+    for call, who in (
+        (read, "read"),
+        *((poll, f"the poll {poll.get('poll').text()}") for poll in node.get("poll").each()),
+    ):
+        asked = operations.get(call.get("operation").text())
+        if call.given and asked.given:
+            arguments = call.get("with")
+            check_arguments(asked, arguments.value if arguments.given else {}, call, who)
 
 
 def _check_inbound(material: Material, node: Node, name: str) -> None:

@@ -11,7 +11,8 @@ from app.core.reading import Node
 
 def check(material: Material) -> None:
     """Report what test cases name and nobody has."""
-    for node in [*material.mapping_nodes.values(), *material.test_nodes.values()]:
+    routes = [*(node for _, node in material.routes), *(node for _, node in material.bridges)]
+    for node in [*material.mapping_nodes.values(), *material.test_nodes.values(), *routes]:
         folder = posixpath.dirname(node.source.file)
         for told in _named_files(node):
             places = [posixpath.normpath(posixpath.join(folder, told.text())), posixpath.normpath(told.text())]

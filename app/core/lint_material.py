@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.core.bridges import Bridge
 from app.core.connectors import Connection, Connector
 from app.core.mapping import MappingFile
 from app.core.reading import Kit, Node
@@ -26,6 +27,7 @@ class Material:
     references: Sequence[tuple[ReferenceFile, Node]]
     tables: Mapping[str, Mapping[str, str]]
     routes: Sequence[tuple[Route, Node]]
+    bridges: Sequence[tuple[Bridge, Node]]
     hub: Hub
     hub_node: Node | None
     texts: Mapping[str, str]
@@ -41,9 +43,12 @@ class Material:
         return [name for name, _ in node.get("connections").items()] if node else []
 
     def used_mappings(self) -> set[str]:
-        """The mappings that routes and the connections' connectors name."""
+        """The mappings that routes, bridges and the connections' connectors name."""
         inbound = [each.connector.inbound for each in self.connections.values() if each.connector.inbound]
-        return {call.mapping for route, _ in self.routes for call in route.calls} | {each.mapping for each in inbound}
+        calls = [call for route, _ in self.routes for call in route.calls]
+        calls += [call for bridge, _ in self.bridges for call in bridge.calls]
+        answers = {bridge.answer for bridge, _ in self.bridges}
+        return {call.mapping for call in calls} | answers | {each.mapping for each in inbound}
 
     def matters(self, node: Node, used: bool) -> bool:
         """Whether a file has to fit this site: it is the site's own, or in use. Others come with the project."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from app.core.arguments import check_arguments
-from app.core.changes import DIFFERS, RETURN_CHANGES
+from app.core.changes import ALL_CHANGES, DIFFERS, kind_of
 from app.core.connectors import Connection
 from app.core.field_check import field_faults
 from app.core.jsontext import loads
+from app.core.lint_calls import check_calls
 from app.core.lint_material import Material
 from app.core.reading import Node
 from app.core.routing import Route
@@ -14,6 +15,8 @@ from app.core.shapes import Shape
 from app.core.words import did_you_mean
 from app.errors import DataError
 from app.model import Json
+
+_A = {"return": "a return", "order": "an order"}
 
 
 def check(material: Material) -> None:
@@ -25,41 +28,44 @@ def check(material: Material) -> None:
             what = f"the route {route.name!r} is given twice, in line {names[route.name].where.line} too"
             node.get("route").report(what, "give it another name", "route")
         names.setdefault(route.name, node)
-        twin = (route.change, route.source, str(node.get("when").value), route.calls)
+        twin = (route.change, route.source, str(node.get("when").value), str(node.get("calls").value))
         if route.name and twin in same:
             node.report(f"the route {route.name!r} does the same as {same[twin]!r}", "remove one of them", "route")
         same.setdefault(twin, route.name)
         _check_match(material, route, node)
         for call in node.get("calls").each():
-            _check_call(material, call)
+            check_call(material, call)
+        check_calls(material, route, node)
 
 
 def _check_match(material: Material, route: Route, node: Node) -> None:
     change = node.get("change")
-    if isinstance(change.value, str) and route.change not in RETURN_CHANGES:
+    if isinstance(change.value, str) and route.change not in ALL_CHANGES:
         change.report(
             f"unknown change {route.change!r}: the route can never match",
-            did_you_mean(route.change, RETURN_CHANGES),
+            did_you_mean(route.change, ALL_CHANGES),
             "route",
         )
     if node.get("when").value is False:
         node.get("when").report("when is false: the route can never match", "remove the route, or its when", "route")
     source = node.get("source")
-    kind = route.change.partition(".")[0] if route.change.startswith("order.") else "return"
+    kind = kind_of(route.change)
     if route.source is not None:
         connection = material.connections.get(route.source)
         if connection is None and route.source not in material.connection_names():
             todo = did_you_mean(route.source, material.connection_names())
             source.report(f"unknown connection {route.source!r}: the route can never match", todo, "route")
         elif connection is not None and not _tells(connection, kind):
-            what = f"{route.source!r} never tells of a {kind}: the route can never match"
+            what = f"{route.source!r} never tells of {_A[kind]}: the route can never match"
             source.report(what, f"connector {connection.connector.name} has no inbound for it", "route")
     elif (
         kind in DIFFERS
         and material.connections
         and not any(_tells(each, kind) for each in material.connections.values())
     ):
-        node.report(f"no connection tells of a {kind}: the route can never match", "add one that has inbound", "route")
+        node.report(
+            f"no connection tells of {_A[kind]}: the route can never match", "add one that has inbound", "route"
+        )
 
 
 def _tells(connection: Connection, kind: str) -> bool:
@@ -67,7 +73,8 @@ def _tells(connection: Connection, kind: str) -> bool:
     return inbound is not None and kind in inbound.types.values()
 
 
-def _check_call(material: Material, node: Node) -> None:
+def check_call(material: Material, node: Node) -> None:
+    """Report what is wrong with the `to` and the `mapping` of a call of a route or bridge."""
     to, used = node.get("to"), node.get("mapping")
     mapping = material.mapping_nodes.get(used.text())
     if isinstance(used.value, str) and used.value not in material.mappings:

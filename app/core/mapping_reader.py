@@ -17,6 +17,8 @@ from app.core.shapes import Shape
 from app.model import Json
 
 _EVENT = Shape.keys(("id", "type", "received_at"))
+#: What `delivery` holds: its id, and the key of the call that is made, the same on every try.
+DELIVERY = Shape.keys(("id", "key"))
 #: Where names come from that a mapping may use, by the document it starts from.
 KINDS = ("return", "order")
 
@@ -29,12 +31,13 @@ def read_mapping(node: Node, text: str, documents: Mapping[str, Json], fetched: 
         node.get("mapping").report(f"mapping {name!r} stands in {stem}.yaml", "let both be equal", "name")
     _check_purpose(node)
     kind = name.partition(".")[0]
-    hide = [other for other in KINDS if other != kind] if kind in KINDS else []
+    # What begins with a document is for routes; `request` is what a bridge was asked.
+    hide = [*(other for other in KINDS if other != kind), "request"] if kind in KINDS else []
     shapes = document_shapes(documents, kind)
     split = _split(node.get("split"), shapes, hide)
     part: Names = {split.name: _item_shape(split.each, shapes)} if split else {}
     used = node.get("references")
-    shapes = {**shapes, "refs": Shape.keys(key for key, _ in used.items())}
+    shapes = {**shapes, "refs": Shape.keys(key for key, _ in used.items()), "delivery": DELIVERY}
     references = tuple(
         ReferenceUse(
             name=key,
@@ -90,7 +93,11 @@ def _split(node: Node, shapes: Names, hide: list[str]) -> Split | None:
     name = node.get("as").text()
     if not node.given:
         return None
-    taken = [word for word in (*KINDS, "change", "source", "raw", "refs", "answers", "settings") if word not in hide]
+    taken = [
+        word
+        for word in (*KINDS, "change", "source", "raw", "refs", "answers", "settings", "delivery")
+        if word not in hide
+    ]
     if name in taken:
         node.get("as").report(f"the name {name!r} is taken", "choose another for as", "name")
     each = node.get("each").template(shapes, hide=hide)

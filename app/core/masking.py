@@ -122,3 +122,29 @@ def _hide(value: Json) -> Json:
 
 def _plain(key: str) -> str:
     return key.replace("_", "").replace("-", "").casefold()
+
+
+def without(value: Json, secrets: Iterable[str]) -> Json:
+    """A JSON value in which nothing but these secrets is hidden: a value that has none of them is returned as it is."""
+    known = [secret for secret in secrets if secret]
+    return _without(value, known) if known and _holds(value, known) else value
+
+
+def _holds(value: Json, secrets: list[str]) -> bool:
+    if isinstance(value, str):
+        return any(secret in value for secret in secrets)
+    if isinstance(value, Mapping):
+        return any(_holds(part, secrets) for pair in value.items() for part in pair)
+    return isinstance(value, list | tuple) and any(_holds(item, secrets) for item in value)
+
+
+def _without(value: Json, secrets: list[str]) -> Json:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, HIDDEN)
+        return value
+    if isinstance(value, Mapping):
+        return {_without(key, secrets): _without(item, secrets) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without(item, secrets) for item in value]
+    return value

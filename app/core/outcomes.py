@@ -18,7 +18,16 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _BECAUSE_LIMIT = 300
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(script|style).*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
-_REFUSED_FAULT: Mapping[Result, Fault | None] = {"delivered": None, "rejected": "data", "in_doubt": "remote"}
+_TELLING = (
+    *("message", "error", "errors", "detail", "error_description"),
+    *("title", "reason", "summary", "description"),
+)
+_REFUSED_FAULT: Mapping[Result, Fault | None] = {
+    "delivered": None,
+    "rejected": "data",
+    "in_doubt": "remote",
+    "review": "data",
+}
 
 
 def classify(
@@ -45,13 +54,18 @@ def classify(
         _bounded(rule.because or _told(answer)),
         None if rule.outcome == "delivered" else fault,
         answer.status,
-        _retry_after(answer, now) if rule.outcome == "retry" else None,
+        retry_after(answer, now) if rule.outcome in ("retry", "restart") else None,
     )
+
+
+def is_safe(operation: Operation) -> bool:
+    """Whether the operation changes nothing at the target."""
+    return operation.safe or operation.method.upper() in SAFE_METHODS
 
 
 def may_repeat(operation: Operation) -> bool:
     """Whether the same request may go out again although an earlier one may have had its effect."""
-    return operation.method.upper() in SAFE_METHODS or operation.idempotency_header is not None
+    return is_safe(operation) or operation.idempotency_header is not None
 
 
 def vendor_message(answer: Response) -> str:
@@ -60,10 +74,12 @@ def vendor_message(answer: Response) -> str:
     if isinstance(body, list) and body:
         body = body[0]
     if isinstance(body, dict):
-        for key in ("message", "error", "errors", "detail", "error_description", "title", "reason", "description"):
+        for key in _TELLING:
             found = _words(body.get(key))
             if found:
-                return found
+                # A summary alone does not say which of the fields it means.
+                more = _words(body.get("description")) if key == "summary" else ""
+                return f"{found} ({more})" if more else found
         return ""
     if body is not None:
         return ""
@@ -121,13 +137,13 @@ def _by_status(operation: Operation, answer: Response, now: datetime | None) -> 
     if status in (401, 403):
         return Outcome("retry", _bounded(f"credentials refused, {told}"), "config", status, pause=True)
     if status in (408, 425, 429):
-        return Outcome("retry", told, "transient", status, _retry_after(answer, now))
+        return Outcome("retry", told, "transient", status, retry_after(answer, now))
     if 400 <= status < 500:
         return Outcome("rejected", told, "data", status)
     if status in (500, 502, 504) and not may_repeat(operation):
         # It broke on the way, or a gateway lost the answer: the work may have been done all the same.
         return Outcome("in_doubt", told, "remote", status)
-    return Outcome("retry", told, "remote", status, _retry_after(answer, now))
+    return Outcome("retry", told, "remote", status, retry_after(answer, now))
 
 
 def _accepted(operation: Operation, answer: Response) -> Outcome:
@@ -165,7 +181,8 @@ def _bounded(text: str) -> str:
     return text if len(text) <= _BECAUSE_LIMIT else text[: _BECAUSE_LIMIT - 1] + "…"
 
 
-def _retry_after(answer: Response, now: datetime | None) -> float | None:
+def retry_after(answer: Response, now: datetime | None) -> float | None:
+    """How many seconds the target wants to be left alone; None when it does not say."""
     asked = answer.headers.get("retry-after", "").strip()
     if not asked:
         return None

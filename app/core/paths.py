@@ -1,4 +1,4 @@
-"""Paths of operations: every value that is put into one is escaped, so that it stays one segment."""
+"""Paths of operations: every value that is put into one is escaped, so that it stays one segment; a list is several."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ class _Segment:
 
     def render(self, scope: Scope) -> Any:
         found = self.part.render(scope)
+        if isinstance(found, (list, tuple)) and found:
+            return "/".join(self._escaped(one) for one in found)
+        return self._escaped(found)
+
+    def _escaped(self, found: Any) -> str:
         try:
             text = "" if found is None or isinstance(found, Omit) else text_of(found)
         except Refused as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from app.core import auth, signatures
-from app.core.changes import RETURN_CHANGES
+from app.core.changes import ALL_CHANGES, kind_of
 from app.core.filter_kit import Example
 from app.core.filters import EXAMPLE_TABLES, TESTS, all_filters
 from app.core.jsontext import dump_text
@@ -13,7 +13,7 @@ from app.core.shapes import Shape
 from app.model import Json
 
 #: The files in the order in which a merchant meets them.
-FILES = ("connections", "routes", "mapping", "reference", "connector", "tests", "hub")
+FILES = ("connections", "routes", "bridges", "mapping", "reference", "connector", "tests", "hub")
 DOCUMENTS = ("return", "order")
 _HEAD = """# Reference
 
@@ -84,14 +84,15 @@ def _example(example: Example) -> str:
 
 
 def _changes() -> str:
-    rows = ["| change | meaning |", "|---|---|"]
-    return "\n".join([*rows, *(f"| `{name}` | {meaning} |" for name, meaning in RETURN_CHANGES.items())]) + "\n"
+    rows = ["| change | of a | meaning |", "|---|---|---|"]
+    rows += [f"| `{name}` | {kind_of(name)} | {meaning} |" for name, meaning in ALL_CHANGES.items()]
+    return "\n".join(rows) + "\n"
 
 
 def _auth() -> str:
     rows = ["| scheme | sends | example |", "|---|---|---|"]
     for scheme in auth.SCHEMES.values():
-        rows.append(f"| `{scheme.name}` | {scheme.what} | {_code(_flow(scheme.example))} |")
+        rows.append(f"| `{scheme.name}` | {scheme.what} | {_code(_flow(scheme.shown or scheme.example))} |")
     return "\n".join(rows) + "\n"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from app.core.changes import kind_of
 from app.core.expressions import Value, Where
 from app.model import Change, Json
 
@@ -17,6 +18,17 @@ class RouteCall:
     connection: str
     operation: str
     mapping: str
+    when: Value | None = None  # bool; names: return, order, change, source, raw, answers, settings, delivery
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTest:
+    """A case beside a route; `given` and `expect` are as written."""
+
+    name: str
+    given: Mapping[str, Json]
+    expect: Mapping[str, Json]
+    where: Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +42,13 @@ class Route:
     when: Value | None = None  # bool; names: return, order, change, source
     calls: tuple[RouteCall, ...] = ()
     order: Literal["per_return", "free"] = "per_return"
+    confirm: bool = False  # the source is asked again just before the first call
+    tests: tuple[RouteTest, ...] = ()
 
 
 def match(routes: Sequence[Route], change: Change, document_body: Json, source: str) -> list[Route]:
     """The routes that the change takes, in the order of the file. Raises `DataError` when a `when` cannot be told."""
-    kind = "order" if change.name.startswith("order.") else "return"
+    kind = kind_of(change.name)
     context = {kind: document_body, "change": change_view(change), "source": source}
     return [
         route
@@ -43,6 +57,16 @@ def match(routes: Sequence[Route], change: Change, document_body: Json, source: 
         and route.source in (None, source)
         and (route.when is None or bool(route.when.render(context, f"route {route.name}: when")))
     ]
+
+
+def wanted(call: RouteCall, number: int, names: Mapping[str, Any]) -> bool:
+    """Whether a route's call (`number` counts from 1) is to be made. Raises `DataError` when that cannot be told."""
+    return call.when is None or bool(call.when.render(names, f"calls[{number - 1}].when"))
+
+
+def delivery_view(delivery_id: str, key: str) -> dict[str, Json]:
+    """The delivery as expressions see it; `key` is the idempotency key of the current call."""
+    return {"id": delivery_id, "key": key}
 
 
 def change_view(change: Change) -> dict[str, Json]:

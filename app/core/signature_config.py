@@ -117,15 +117,15 @@ class SchemeReader:
             return default
         return str(value)
 
-    def duration(self, key: str, default: str) -> float:
-        """Seconds, more than none."""
+    def duration(self, key: str, default: str, *, zero: bool = False) -> float:
+        """Seconds, more than none unless `zero` is a choice too."""
         value = self.use(key)
         try:
             length = seconds(default if value is None else value)
         except ValueError as error:
             self.fault(key, f"is wrong: {error}")
             return 0.0
-        if length <= 0:
+        if length < 0 or (length == 0 and not zero):
             self.fault(key, "must be longer than nothing")
         return length
 

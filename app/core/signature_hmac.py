@@ -12,31 +12,17 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from app.core.signature_config import Example, SchemeReader, Verdict, raw
+from app.core.signature_stamps import Parts, Timestamp, read_parts, read_timestamp
 
 _SIZES = {"sha1": 20, "sha256": 32, "sha512": 64}
 _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
-_PARTS = re.compile(r"(\{timestamp\}|\{body\})")
 _MAX_ID = 200
 
 MISSING = Verdict(ok=False, cause="missing signature")
 BAD = Verdict(ok=False, cause="bad signature")
 NO_TIME = Verdict(ok=False, cause="missing timestamp")
 OLD = Verdict(ok=False, cause="timestamp outside tolerance")
-
-
-@dataclass(frozen=True, slots=True)
-class Timestamp:
-    """A signed time of sending: its header (Unix seconds), how far off it may be, and what is signed with it."""
-
-    header: str
-    tolerance_s: float
-    template: tuple[str, ...]  # the pieces of "{timestamp}.{body}"
-
-    def signed(self, stamp: bytes, body: bytes) -> bytes:
-        """The bytes under the signature."""
-        fill = {"{timestamp}": stamp, "{body}": body}
-        return b"".join(fill[piece] if piece in fill else piece.encode() for piece in self.template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +35,7 @@ class Hmac:
     prefix: str
     secrets: tuple[bytes, ...]
     timestamp: Timestamp | None
+    parts: Parts | None = None  # the header holds the time too, and perhaps several signatures
     secret_headers: frozenset[str] = frozenset()
     challenge: str = ""
 
@@ -57,35 +44,41 @@ class Hmac:
         given = headers.get(self.header, "")
         if not given:
             return MISSING
-        if not given.startswith(self.prefix):
+        stamp, texts = self._read(given)
+        signatures = [found for text in texts if (found := decode(text, self.encoding, _SIZES[self.hash])) is not None]
+        if not signatures:
             return BAD
-        signature = decode(given[len(self.prefix) :], self.encoding, _SIZES[self.hash])
-        if signature is None:
-            return BAD
-        stamp = ""
         if self.timestamp:
-            stamp = headers.get(self.timestamp.header, "")
+            if self.parts is None:
+                stamp = headers.get(self.timestamp.header, "")
             if not stamp:
                 return NO_TIME
-            if not _TIMESTAMP.fullmatch(stamp):
+            if not self.timestamp.written(stamp):
                 return BAD
             body = self.timestamp.signed(stamp.encode(), body)
-        if not _signed_by_any(signature, self.secrets, body, self.hash):
+        # All are compared, so that the time it takes does not tell which of them fits.
+        if not max([_signed_by_any(signature, self.secrets, body, self.hash) for signature in signatures]):
             return BAD
-        if self.timestamp and abs(now.timestamp() - int(stamp)) > self.timestamp.tolerance_s:
+        if self.timestamp and not self.timestamp.fresh(stamp, now):
             return OLD
         return Verdict(ok=True)
 
     def sign(self, body: bytes, now: datetime) -> dict[str, str]:
         """The signature header, and the timestamp's where there is one."""
-        added = {}
+        stamp = str(int(now.timestamp()))
         if self.timestamp:
-            stamp = str(int(now.timestamp()))
-            added[self.timestamp.header] = stamp
             body = self.timestamp.signed(stamp.encode(), body)
         digest = hmac.digest(self.secrets[0], body, self.hash)
         text = base64.b64encode(digest).decode() if self.encoding == "base64" else digest.hex()
+        if self.parts:
+            return {self.header: self.parts.join(stamp, text)}
+        added = {self.timestamp.header: stamp} if self.timestamp else {}
         return {self.header: self.prefix + text, **added}
+
+    def _read(self, given: str) -> tuple[str, list[str]]:
+        if self.parts:
+            return self.parts.split(given)
+        return "", [given[len(self.prefix) :]] if given.startswith(self.prefix) else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +168,7 @@ def _read(reader: SchemeReader, hash_name: str) -> Hmac:
     timestamp = None
     part = reader.part("timestamp")
     if part:
-        template = part.text("template", "{timestamp}.{body}")
-        pieces = tuple(_PARTS.split(template))
-        if pieces.count("{timestamp}") != 1 or pieces.count("{body}") != 1:
-            part.fault("template", "must hold {timestamp} once and {body} once")
-        timestamp = Timestamp(part.header("header"), part.duration("tolerance", "5m"), pieces)
+        timestamp = read_timestamp(part, in_header=not reader.has("separator"))
         reader.join(part)
     return Hmac(
         header=reader.header("header"),
@@ -188,6 +177,7 @@ def _read(reader: SchemeReader, hash_name: str) -> Hmac:
         prefix=prefix,
         secrets=reader.secrets("secrets"),
         timestamp=timestamp,
+        parts=read_parts(reader, timestamp, prefix),
     )
 
 
@@ -231,6 +221,35 @@ EXAMPLES = (
             "x-hub-signature": "sha512=6e8ec5d1b7a6f94a89e933dcf5a6203b14d4a32950494dc5057dd2222ead15eb"
             "706d3f7b83a88b037b7d81a2850193bd374f2cb91b468017eaf8909398b138ed",
         },
+        b'{"id":1}',
+        _NOW,
+    ),
+    Example(
+        "one header for the time and the signatures of each active secret",
+        {
+            "scheme": "hmac",
+            "header": "X-Signature",
+            "encoding": "base64",
+            "separator": ", ",
+            "secrets": "whsec_test_token",
+            "timestamp": {"tolerance": "5m", "form": "any"},
+        },
+        {"x-signature": "1795309200, KpdQpme1OZPYUDx9np5Yz8CjFhX3QDizZo7at/2TuEM="},
+        b'{"id":1}',
+        _NOW,
+    ),
+    Example(
+        "the same with a word before each part",
+        {
+            "scheme": "hmac",
+            "header": "X-Signature",
+            "encoding": "hex",
+            "separator": ",",
+            "prefix": "v1=",
+            "secrets": "whsec_test_token",
+            "timestamp": {"prefix": "t=", "tolerance": "5m"},
+        },
+        {"x-signature": "t=1795309200,v1=2a9750a667b53993d8503c7d9e9e58cfc0a31615f74038b3668edab7fd93b843"},
         b'{"id":1}',
         _NOW,
     ),

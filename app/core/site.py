@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.core.bridges import Bridge
 from app.core.connectors import Connection, Connector
 from app.core.mapping import MappingFile
 from app.core.references import ReferenceFile
@@ -74,3 +75,4 @@ class Site:
     tables: Mapping[str, Mapping[str, str]]
     routes: tuple[Route, ...]
     validators: Mapping[str, Validator] = field(default_factory=dict, repr=False)  # "return", "order" documents
+    bridges: tuple[Bridge, ...] = ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
+from app.core.bridge_reader import read_bridges
 from app.core.config_reader import read_hub, read_routes
 from app.core.connection_reader import read_connections
 from app.core.connector_reader import read_connector
@@ -82,7 +83,7 @@ class _Reader:
         kit = Kit(Environment(tables, files.monotonic), self.problems)
         connector_nodes = self._nodes("connectors/", "connector", kit, "/connector.yaml")
         connectors = {
-            name: read_connector(node, name, files.folders[name], files.texts)
+            name: read_connector(node, name, files.folders[name], files.texts, files.schemas)
             for name, node in ((PurePosixPath(file).parts[1], node) for file, node in connector_nodes.items())
         }
         broken_connectors = {PurePosixPath(file).parts[1] for file in self.broken if file.startswith("connectors/")}
@@ -102,6 +103,8 @@ class _Reader:
         elif self.need_connections and "config/connections.yaml" not in self.broken:
             self._no_connections()
         routes = read_routes(route_node, files.schemas) if route_node else []
+        bridge_node = self._node("config/bridges.yaml", "bridges", kit)
+        bridges = read_bridges(bridge_node, connections) if bridge_node else []
         hub = read_hub(hub_node) if hub_node else Hub()
         cross_check(
             Material(
@@ -114,6 +117,7 @@ class _Reader:
                 references=references,
                 tables=tables,
                 routes=routes,
+                bridges=bridges,
                 hub=hub,
                 hub_node=hub_node,
                 texts=files.texts,
@@ -138,6 +142,7 @@ class _Reader:
             tables=tables,
             routes=tuple(route for route, _ in routes),
             validators={kind: SchemaValidator(files.schemas[kind]) for kind in ("return", "order")},
+            bridges=tuple(bridge for bridge, _ in bridges),
         )
 
     def _no_connections(self) -> None:
@@ -225,7 +230,8 @@ def _spoken(key: tuple[str, str, str]) -> str:
 
 
 def _fetched(connectors: Mapping[str, Connector], file: str) -> frozenset[str]:
-    """How the connectors that use this mapping call what they fetched."""
+    """How the connectors that use this mapping call what they fetched or read again."""
     name = PurePosixPath(file).stem
     inbound = [connector.inbound for connector in connectors.values() if connector.inbound]
-    return frozenset(each.fetch.name for each in inbound if each.mapping == name and each.fetch)
+    brought = [call for each in inbound if each.mapping == name for call in (each.fetch, each.read) if call]
+    return frozenset(call.name for call in brought)

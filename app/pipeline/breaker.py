@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from app.core.lane_state import LaneState
 from app.core.retry import LONGEST_RETRY_AFTER_S
 from app.core.site import BreakerPolicy
-from app.model import LaneState, Outcome
+from app.model import Outcome
 
 #: What an answer says about the target, apart from what it means for the call.
 Sign = Literal["alive", "failing", "busy", "refused"]
@@ -43,7 +44,7 @@ def sign_of(outcome: Outcome) -> Sign:
         return "refused"
     if outcome.status == 429 and outcome.retry_after_s is not None:
         return "busy"
-    if outcome.result in ("delivered", "rejected"):
+    if outcome.result in ("delivered", "rejected", "review", "restart"):
         return "alive"
     if outcome.fault in ("config", "data"):
         return "alive"

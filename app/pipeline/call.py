@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -12,17 +13,23 @@ import structlog
 from app.core.connectors import Connection, Operation
 from app.core.outcomes import classify
 from app.core.ports import Clock, Ids
+from app.core.retry import LONGEST_RETRY_AFTER_S
 from app.core.site import Site
 from app.errors import DataError, HubError
 from app.model import Attempt, AttemptKind, Json, NoResponse, Outcome, Request, Response
 from app.pipeline.engine_ports import SendsHttp
-from app.pipeline.gates import Gates
+from app.pipeline.gates import PATIENCE_S, Gates
 from app.pipeline.request import build_request, find_operation
+from app.pipeline.tokens_login import Logins, NotLoggedIn
 
 log = structlog.get_logger()
 
 #: A list that goes on for longer than this is a target's fault.
 _PAGES_MOST = 1_000
+#: With less time than this no call is begun.
+_LEAST_S = 0.05
+#: After a login that failed for the moment.
+_LOGIN_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +101,28 @@ class PagesStopped(HubError):
         super().__init__(f"the list could not be read to its end: {told}")
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: the call that brought it, and its items without those that came before."""
+
+    called: Called
+    items: list[Json]
+
+
 class Caller:
     """Makes the calls of all steps of the pipeline. Used by many threads."""
 
-    def __init__(self, site: Site, gates: Gates, http: SendsHttp, clock: Clock) -> None:
+    def __init__(self, site: Site, gates: Gates, http: SendsHttp, clock: Clock, logins: Logins | None = None) -> None:
+        """`logins` share their tokens with other processes; without them this caller logs in for itself."""
         self._site, self._gates, self._http, self._clock = site, gates, http, clock
+        self._logins = logins or Logins(http, clock)
+        self._end = float("inf")
+
+    def until(self, end: float) -> Caller:
+        """The same caller for calls that must be over by `end`, on the clock that never runs backwards."""
+        limited = copy(self)
+        limited._end = end
+        return limited
 
     def call(
         self, connection: str, operation: str, args: Json, *, body: Json = None, idempotency_key: str = ""
@@ -112,7 +136,12 @@ class Caller:
         return self._call(target, found, args, build_request(target, found, args, body, idempotency_key))
 
     def pages(self, connection: str, operation: str, args: Json) -> Iterator[Json]:
-        """The items of a list, page after page, repeats dropped where the connector says how to tell them.
+        """The items of a list, as `page_by_page` reads it."""
+        for page in self.page_by_page(connection, operation, args):
+            yield from page.items
+
+    def page_by_page(self, connection: str, operation: str, args: Json) -> Iterator[Page]:
+        """A list page after page, repeats dropped where the connector says how to tell them.
 
         A next page that was read already ends the list. Raises `PagesStopped` when a page cannot be had or when
         there is no end of them, `DataError`, `LedgerUnavailable`.
@@ -125,7 +154,7 @@ class Caller:
         page: Json = paging.first
         seen_pages: list[Json] = []
         seen: set[Json] = set()
-        while page:
+        while True:
             if len(seen_pages) >= _PAGES_MOST:
                 raise PagesStopped(f"more than {_PAGES_MOST} pages")
             seen_pages.append(page)
@@ -135,13 +164,17 @@ class Caller:
             called = self._call(target, found, args, build_request(target, found, args, query=query))
             if isinstance(called, Blocked) or called.outcome.result != "delivered" or called.response is None:
                 raise PagesStopped(called)
-            names = {"body": called.response.body, "page": page, "settings": target.public_settings}
+            names = {"body": called.response.body, "page": page, "args": args, "settings": target.public_settings}
+            items = []
             for item in paging.items.render(names, "paging.items") or ():
                 key = paging.id.render({**names, "item": item}, "paging.id") if paging.id else None
                 if key is None or key not in seen:
                     seen.add(key)
-                    yield item
+                    items.append(item)
+            yield Page(called, items)
             following = paging.next.render(names, "paging.next")
+            if not following:
+                return
             if following in seen_pages or (_number(following) and _number(page) and following <= page):
                 log.warning("paging.turned_back", connection=connection, operation=operation, page=str(page))
                 return
@@ -156,19 +189,41 @@ class Caller:
     def _call(self, target: Connection, operation: Operation, args: Json, request: Request) -> Called | Blocked:
         timeout_s = operation.timeout_s or target.limits.timeout_s
         gate = self._gates.of(target.name)
-        verdict = gate.enter(timeout_s)
+        left = self._left()
+        verdict = gate.enter(timeout_s, min(PATIENCE_S, left / 2))
         if verdict.may == "wait":
             return Blocked(target.name, verdict.because, verdict.until)
         outcome = None
         at = self._clock.now()
         try:
-            answer = self._http.send(target, request, timeout_s)
-            outcome = classify(
-                operation, request, answer, args=args, settings=target.public_settings, now=self._clock.now()
-            )
+            timeout_s = min(timeout_s, self._left())
+            if timeout_s < _LEAST_S:
+                return Blocked(target.name, "no time is left for the call", at)
+            if target.connector.token:
+                answer = self._logins.send(target, gate, request, timeout_s)
+            else:
+                answer = self._http.send(target, request, timeout_s)
+            if isinstance(answer, NotLoggedIn):
+                outcome = answer.outcome
+            else:
+                outcome = classify(
+                    operation, request, answer, args=args, settings=target.public_settings, now=self._clock.now()
+                )
         finally:
             gate.leave(outcome)
+        if isinstance(answer, NotLoggedIn):
+            return Blocked(target.name, outcome.because, self._later(outcome))
         return Called(request, answer, outcome, at)
+
+    def _left(self) -> float:
+        return max(0.0, self._end - self._clock.monotonic())
+
+    def _later(self, outcome: Outcome) -> datetime | None:
+        """When a login that failed is worth another try; None: when somebody has resumed the connection."""
+        if outcome.pause:
+            return None
+        wait_s = min(outcome.retry_after_s or _LOGIN_AGAIN_S, LONGEST_RETRY_AFTER_S)
+        return self._clock.now() + timedelta(seconds=wait_s)
 
 
 def _kept(answer: Response | NoResponse) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from app.core.site import Site
 from app.core.source import Where
 from app.errors import DataError
 from app.model import Json
+from app.pipeline.bridge_rehearse import bridge_case
 from app.pipeline.connector_cases import ConnectorCases
 from app.pipeline.rehearse import body_faults, render_call
 from app.pipeline.route import split_items
+from app.pipeline.route_cases import route_case
 
 
 class CaseFiles(Protocol):
@@ -43,11 +45,18 @@ class Case:
 
 
 def run_cases(site: Site, files: CaseFiles) -> Iterator[Case]:
-    """Every case of the site's mappings and connectors, in turn."""
+    """Every case of the site's mappings, routes, bridges and connectors, in turn."""
     for mapping in site.mappings.values():
         for test in mapping.tests:
             faults = _run(partial(_mapping_case, site, files, mapping, test))
             yield Case(test.where, f"mapping {mapping.name}", test.name, faults)
+    for route in site.routes:
+        for one in route.tests:
+            yield Case(one.where, f"route {route.name}", one.name, _run(partial(route_case, site, files, route, one)))
+    for bridge in site.bridges:
+        for one in bridge.tests:
+            faults = _run(partial(bridge_case, site, files, bridge, one))
+            yield Case(one.where, f"bridge {bridge.name}", one.name, faults)
     for connector in site.connectors.values():
         runner = ConnectorCases(site, files, connector)
         for case, where in files.cases(connector.folder):
@@ -112,15 +121,16 @@ def _make(
         kind = _kind_of(site, mapping)
         return {"document": made}, site.validators[kind].errors(made) if kind in site.validators else []
     document = value("document") or value("return") or value("order")
-    if document is None:
-        raise DataError("given has no document", where=str(mapping.where))
-    names = {kind: document for kind in ("return", "order")}
+    if document is None and "request" not in given:
+        raise DataError("given has no document, and no request of a bridge", where=str(mapping.where))
+    names = {"request": value("request")} if "request" in given else dict.fromkeys(("return", "order"), document)
     names |= {
         "raw": value("raw", {}),
         "source": given.get("source", ""),
         "change": given.get("change", {}),
         "settings": given.get("settings", {}),
         "answers": given.get("answers", []),
+        "delivery": {"id": "dlv_1", "key": "dlv_1.0", **(given.get("delivery") or {})},
     }
     parts = split_items(mapping, names) if mapping.split else {}
     if mapping.split:
@@ -152,12 +162,9 @@ def _reference(refs: Mapping[str, Json], name: str, mapping: MappingFile) -> str
 
 def _operations(site: Site, mapping: MappingFile) -> Iterator[Any]:
     """The operations for which routes use the mapping, each once."""
-    used = {
-        (call.connection, call.operation)
-        for route in site.routes
-        for call in route.calls
-        if call.mapping == mapping.name
-    }
+    made = [call for route in site.routes for call in route.calls]
+    made += [call for bridge in site.bridges for call in bridge.calls]
+    used = {(call.connection, call.operation) for call in made if call.mapping == mapping.name}
     for connection, operation in sorted(used):
         yield site.connections[connection].connector.operations[operation]
 

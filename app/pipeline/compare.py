@@ -7,20 +7,28 @@ from dataclasses import replace
 
 from app.core import counting
 from app.core.changes import DIFFERS
-from app.core.documents import identifiers, is_stale
+from app.core.documents import clashes, identifiers, is_stale
 from app.core.ports import Ids
 from app.core.site import Site
 from app.model import Document, Identifier
+from app.pipeline.limits import within_limits
 from app.pipeline.ports import ObjectKey, Transaction
 from app.pipeline.route import deliveries
+from app.pipeline.tasks import raise_tasks
 
 
 def write_documents(
-    tx: Transaction, site: Site, ids: Ids, documents: Sequence[Document], tally: counting.Tally
+    tx: Transaction,
+    site: Site,
+    ids: Ids,
+    documents: Sequence[Document],
+    tally: counting.Tally,
+    news: dict[str, int] | None = None,
 ) -> set[str]:
     """Keep the documents in this order with their changes and deliveries; the connections that got something to do.
 
-    A document older than what is known is kept and marked stale: it changes nothing.
+    A document older than what is known is kept and marked stale: it changes nothing. `news` is filled with how many
+    new changes each of the others brought, by its id.
     """
     keys = list(dict.fromkeys(_key(document) for document in documents))
     tx.lock_objects(keys)
@@ -38,13 +46,35 @@ def write_documents(
             continue
         heads[key] = document
         found = DIFFERS[document.kind](head.body if head else None, document.body)
+        found = within_limits(tx, ids, document, found)
         new = tx.add_changes(document, found)
+        if news is not None:
+            news[document.document_id] = len(new)
         for change in found:
             if change.key in new:
                 wanted = list(deliveries(site, ids, document, change))
                 tx.add_deliveries(document, new[change.key], wanted)
                 busy.update(delivery.lane for delivery in wanted)
+        raise_tasks(tx, site, ids, document, head, found, new.keys())
     return busy
+
+
+def clashing(tx: Transaction, documents: Sequence[Document]) -> set[str]:
+    """The ids of those that, written in this order, give a version that is known already another content.
+
+    Only their source can say which of the two is right; written as they are, the later arrival wins.
+    """
+    keys = list(dict.fromkeys(_key(document) for document in documents))
+    tx.lock_objects(keys)
+    heads = tx.heads(keys)
+    found: set[str] = set()
+    for document in documents:
+        head = heads.get(key := _key(document))
+        if clashes(document, head):
+            found.add(document.document_id)
+        elif not is_stale(document, head):
+            heads[key] = document
+    return found
 
 
 def _key(document: Document) -> ObjectKey:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs
@@ -11,6 +12,7 @@ from app.core.changes import DIFFERS
 from app.core.connectors import Connection, Connector, Operation
 from app.core.difference import contains, differences
 from app.core.outcomes import classify
+from app.core.routing import delivery_view
 from app.core.site import Site
 from app.errors import DataError
 from app.model import Json, Request, Response
@@ -101,20 +103,21 @@ class ConnectorCases:
         response = Response(int(answer["status"]), headers, body, str(answer.get("text", "")), 1)
         request = Request(connection.name, operation.name, operation.method, "https://api.example.com", {}, sent)
         outcome = classify(operation, request, response, args=args, settings=connection.public_settings)
-        told = {"outcome": outcome.result, "fault": outcome.fault, "retry_after": outcome.retry_after_s}
+        told = {"outcome": outcome.result, "fault": outcome.fault, "retry_after": _exact(outcome.retry_after_s)}
         yield from _told(expect, {**told, "pause": outcome.pause})
         if "because" in expect:
             yield from contains("because", str(expect["because"]), outcome.because)
         names = {"body": body, "status": response.status, "args": args, "request": {"body": sent, "args": args}}
         names["settings"] = connection.public_settings
+        names["delivery"] = delivery_view("dlv_1", _KEY)
         if "capture" in expect:
             kept = {capture.kind: capture.id.render(names, "capture.id") for capture in operation.capture}
             yield from differences(expect["capture"], kept, path="capture")
-        if "found" in expect:
-            yield from differences(expect["found"], self._found(operation, names), path="found")
+        if {"found", "unclear", "answer"} & expect.keys():
+            yield from self._looked(operation, names, expect)
         yield from _page(operation, names, expect)
 
-    def _found(self, operation: Operation, names: Mapping[str, Any]) -> Json:
+    def _looked(self, operation: Operation, names: Mapping[str, Any], expect: Mapping[str, Json]) -> Iterator[str]:
         """What the probe of the operation, or the one that asks by this operation, would make of the answer."""
         all_ = self._connector.operations.values()
         probes = [
@@ -124,10 +127,29 @@ class ConnectorCases:
         ]
         if not probes:
             raise DataError(f"operation {operation.name} has no probe")
-        return bool(probes[0].found.render(names, "probe.found"))
+        probe = probes[0]
+        paging = self._connector.operations[probe.operation].paging
+        if paging is not None:
+            # A list is read to its end: the case's answer is its only page.
+            items = paging.items.render({**names, "page": paging.first}, "paging.items")
+            names = {**names, "body": {"items": list(items or ())}}
+        unclear = probe.unclear is not None and bool(probe.unclear.render(names, "probe.unclear"))
+        if "unclear" in expect:
+            yield from differences(expect["unclear"], unclear, path="unclear")
+        if "found" in expect:
+            found = not unclear and bool(probe.found.render(names, "probe.found"))
+            yield from differences(expect["found"], found, path="found")
+        if "answer" in expect:
+            answer = probe.answer.render(names, "probe.answer") if probe.answer else names["body"]
+            yield from differences(self._value(expect["answer"]), answer, subset=True, path="answer")
 
     def _value(self, given: Json) -> Json:
         return self._files.value(given, *self._folders) if isinstance(given, str) else given
+
+
+def _exact(seconds: float | None) -> Decimal | None:
+    """A float as YAML's numbers are read."""
+    return None if seconds is None else Decimal(str(seconds))
 
 
 def _told(expect: Mapping[str, Json], told: Mapping[str, Json]) -> Iterator[str]:

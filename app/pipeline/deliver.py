@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
 from app.core import counting
-from app.core.outcomes import may_repeat
+from app.core.connectors import Operation
+from app.core.outcomes import is_safe, may_repeat
 from app.core.ports import Clock, Ids
-from app.core.routing import Route, RouteCall, match
+from app.core.routing import Route, RouteCall, match, wanted
 from app.core.site import Site
 from app.core.times import iso
 from app.errors import DataError, LedgerUnavailable, UnknownWord
 from app.model import Attempt, DeliveryFinish, DeliveryWork, Reference
+from app.pipeline.answers import Answer
 from app.pipeline.call import Blocked, Caller
+from app.pipeline.confirm import Confirmation
 from app.pipeline.doubt import Doubt
-from app.pipeline.finish import Finisher, Rendered
+from app.pipeline.finish import Finisher, begun, was_sent
 from app.pipeline.ports import PipelineLedger
 from app.pipeline.read import count_attempt
+from app.pipeline.render import Rendered, Renderer
+from app.pipeline.request import find_operation
 from app.pipeline.resolve import Resolution, Resolver
-from app.pipeline.route import names_for, split_items
 from app.pipeline.waits import Waits
 
 log = structlog.get_logger()
-
-#: A file in which no expression can name `raw` has neither the word nor an escape that might spell it.
-_MENTIONS_RAW = re.compile(r"\braw\b|\\[xuU]")
 
 
 class Deliverer:
@@ -41,27 +40,27 @@ class Deliverer:
     ) -> None:
         self._site, self._ledger, self._caller, self._ids, self._shard = site, ledger, caller, ids, shard
         self._routes = {route.name: route for route in site.routes}
-        # The vendor's words lie unparsed with each document, and hardly any mapping looks at them.
-        self._raw = not site.files or any(_MENTIONS_RAW.search(text) for text in site.files.values())
         self._resolver = Resolver(site, ledger, caller, clock, ids)
+        self._renderer = Renderer(site, self._resolver)
         self._finisher = Finisher(site, clock, waits)
+        self._confirmation = Confirmation(site, caller, clock, ids, self._finisher)
         self._doubt = Doubt(site, caller, ids)
 
     def claim(self, connection: str, limit: int, lease_s: float, token: str) -> Sequence[DeliveryWork]:
         """Claim due deliveries, and ask the ledger at once for all numbers that they want translated."""
         works = self._ledger.claim_deliveries(connection, limit, lease_s, token)
-        wanted = []
+        asked = []
         for work in works:
             route = self._routes.get(work.route)
             if route is not None and work.step < len(route.calls):
                 mapping = self._site.mappings[route.calls[work.step].mapping]
                 # What cannot be worked out says so when it is delivered.
                 with suppress(DataError):
-                    names = self._names(work, route.calls[work.step]) if mapping.references else {}
-                    wanted += [(work, use, names) for use in mapping.references]
+                    names = self._renderer.names(work, route.calls[work.step]) if mapping.references else {}
+                    asked += [(work, use, names) for use in mapping.references]
         # They are claimed: without an answer each is asked for when it is needed.
         with suppress(LedgerUnavailable):
-            self._resolver.ask_ahead(wanted)
+            self._resolver.ask_ahead(asked)
         return works
 
     def deliver(self, work: DeliveryWork) -> DeliveryFinish:
@@ -74,9 +73,9 @@ class Deliverer:
         try:
             finish = self._deliver(work, attempts, references)
         except UnknownWord as error:
-            finish = self._finisher.review(work, str(error))
+            finish = _after(attempts, self._finisher.review(work, str(error)))
         except DataError as error:
-            finish = self._finisher.dead(work, str(error), "data")
+            finish = _after(attempts, self._finisher.dead(work, str(error), "data"))
         finish = self._finisher.complete(finish, attempts, references)
         if finish.state in ("parked", "conflict"):
             self._finisher.tell_waiting(work, finish)
@@ -127,67 +126,54 @@ class Deliverer:
             return self._finisher.dead(work, f"route {work.route!r} is no longer in config/routes.yaml", "config")
         if not match([route], work.change, work.document.body, work.document.connection):
             return self._finisher.skipped(work, f"route {work.route} does not want this change any more")
-        call = route.calls[work.step]
-        rendered = self._render(work, call, attempts, references)
-        if isinstance(rendered, DeliveryFinish):
-            return rendered
-        faults = rendered.operation.body_schema.errors(rendered.body, "body") if rendered.operation.body_schema else []
+        call, row = route.calls[work.step], work.calls.get(work.step)
+        if row is not None and row.state == "review":
+            return self._finisher.still_reviewed(work)
+        if call.when is not None and not wanted(call, work.step + 1, self._renderer.plain_names(work, call)):
+            return self._finisher.left_out(work, route, call)
+        operation = find_operation(self._site.connections[call.connection], call.operation)
+        if row is not None and row.state in ("delivered", "made") and not is_safe(operation):
+            return self._finisher.stands(work, route, call, row)
+        return self._make(work, route, call, operation, attempts, references)
+
+    def _make(
+        self,
+        work: DeliveryWork,
+        route: Route,
+        call: RouteCall,
+        operation: Operation,
+        attempts: list[Attempt],
+        references: list[Reference],
+    ) -> DeliveryFinish:
+        """Make the call: confirm, render, look where that is due, send."""
+        sent, confirm = was_sent(work) and not is_safe(operation), route.confirm and not begun(work)
+        if confirm and not sent:
+            gone = self._confirmation.ask(work, attempts)
+            if gone is not None:
+                return gone
+        rendered = self._renderer.render(work, call, attempts, references)
+        if isinstance(rendered, Resolution):
+            return self._stopped(work, rendered)
+        faults = operation.body_schema.errors(rendered.body, "body") if operation.body_schema else []
         if faults:
             what = "the rendered body does not fit the operation's schema: " + "; ".join(faults)
             return self._finisher.dead(work, f"{what}; mend mapping {call.mapping}, then retry", "data")
-        if work.sent and not may_repeat(rendered.operation):
-            settled = self._settle(work, call, rendered, attempts)
+        look = _must_look(work, operation, confirm)
+        if look:
+            settled = self._look(work, route, call, rendered, attempts)
             if settled is not None:
                 return settled
+        if confirm and sent:
+            gone = self._confirmation.ask(work, attempts)
+            if gone is not None and gone.state == "skipped" and not look:
+                # Not sent again, and nothing tells whether it arrived the first time.
+                return self._finisher.in_doubt(work, f"{gone.because}; an earlier try may have reached the target")
+            if gone is not None:
+                return gone
         return self._send(work, route, call, rendered, attempts)
 
-    def _render(
-        self, work: DeliveryWork, call: RouteCall, attempts: list[Attempt], references: list[Reference]
-    ) -> Rendered | DeliveryFinish:
-        mapping = self._site.mappings[call.mapping]
-        connection = self._site.connections[call.connection]
-        names = self._names(work, call)
-        known: dict[str, str] = {}
-        used: dict[str, Any] = {}
-        for use in mapping.references:
-            found = self._resolver.resolve(use, names, work)
-            attempts.extend(found.attempts)
-            if found.learned and found.reference:
-                references.append(found.reference)
-            waits = self._waits_for(work, found)
-            if waits is not None:
-                return waits
-            assert found.reference is not None
-            known[use.name] = found.reference.to_id
-            used[use.name] = {
-                "from": found.key.id,
-                "to": found.reference.to_id,
-                "kind": found.key.kind,
-                "origin": found.reference.origin,
-                "to_system": found.key.to_system,
-            }
-        names["refs"] = known
-        args = mapping.args.render(names, "args") if mapping.args else {}
-        body = mapping.body.render(names, "body") if mapping.body else None
-        operation = connection.connector.operations[call.operation]
-        key = f"{work.delivery_id}.{work.step}" + (f".{work.resends}" if work.resends else "")
-        return Rendered(operation, args, body, key, used)
-
-    def _names(self, work: DeliveryWork, call: RouteCall) -> dict[str, Any]:
-        """What the mapping of a call sees, but for the references. Raises `DataError` when the part is not there."""
-        mapping = self._site.mappings[call.mapping]
-        names = names_for(work.document, work.change, raw=self._raw)
-        names["answers"] = list(work.answers)
-        names["settings"] = self._site.connections[call.connection].public_settings
-        if mapping.split is not None:
-            parts = split_items(mapping, names)
-            if work.part not in parts:
-                what = f"part {work.part!r} of the split is gone" if work.part else "it was never split"
-                raise DataError(what, path="split", where=str(mapping.where))
-            names[mapping.split.name] = parts[work.part]
-        return names
-
-    def _waits_for(self, work: DeliveryWork, found: Resolution) -> DeliveryFinish | None:
+    def _stopped(self, work: DeliveryWork, found: Resolution) -> DeliveryFinish:
+        """A reference stands in the way."""
         if found.blocked:
             return self._finisher.blocked(work, found.blocked)
         if found.failed:
@@ -197,32 +183,42 @@ class Deliverer:
                 return self._finisher.blocked(work, Blocked(lookup, found.failed.because, None))
             if found.failed.result == "rejected":
                 return self._finisher.dead(work, because, found.failed.fault)
+            if found.failed.result == "review":
+                return self._finisher.review(work, because)
             return self._finisher.again(work, because, found.failed.fault, found.failed.retry_after_s)
+        if found.reference is not None:
+            return self._finisher.conflict(work, found.reference)
         if found.missing == "park":
             return self._finisher.parked(work, found.key)
         if found.missing == "retry":
             return self._finisher.again(work, f"{found.key} is not known yet", "transient", None)
-        if found.missing:
-            return self._finisher.dead(work, f"{found.key} is not known", "data")
-        if found.reference and found.reference.state == "conflict":
-            return self._finisher.conflict(work, found.reference)
-        return None
+        return self._finisher.dead(work, f"{found.key} is not known", "data")
 
-    def _settle(
-        self, work: DeliveryWork, call: RouteCall, rendered: Rendered, attempts: list[Attempt]
+    def _look(
+        self, work: DeliveryWork, route: Route, call: RouteCall, rendered: Rendered, attempts: list[Attempt]
     ) -> DeliveryFinish | None:
-        """An earlier try may have reached the target: look there first. None means that it did not, so send."""
+        """Look at the target whether it is done already. None: it is not, so send."""
+        sent = was_sent(work)
         if rendered.operation.probe is None:
             return self._finisher.in_doubt(work, "the request left and no answer came; nothing tells if it worked")
-        looked = self._doubt.probe(work, call, rendered)
+        looked = self._doubt.probe(work, call, rendered, attempts)
         if isinstance(looked, Blocked):
             return self._finisher.blocked(work, looked)
-        attempts.append(looked.attempt)
-        if looked.found is None:
-            return self._finisher.in_doubt(work, f"the probe failed: {looked.attempt.outcome.because}", looked=True)
-        if looked.found:
-            return self._finisher.done(work, rendered, "found at the target by the probe", None)
-        return None
+        if looked.saw == "found" and looked.answer is not None:
+            told = "found at the target by the probe" + ("" if sent else ", before it was sent")
+            return self._finisher.delivered(work, route, rendered, replace(looked.answer, because=told))
+        if looked.saw == "unclear":
+            return self._finisher.in_doubt(work, "the probe cannot tell whether it is at the target")
+        if looked.saw == "missing":
+            return None
+        if sent:
+            return self._finisher.in_doubt(work, f"the probe failed: {looked.outcome.because}", looked=True)
+        if looked.outcome.pause:
+            return self._finisher.blocked(work, Blocked(call.connection, looked.outcome.because, None))
+        because = f"looking at the target before sending: {looked.outcome.because}"
+        if looked.outcome.result == "rejected":
+            return self._finisher.dead(work, because, looked.outcome.fault)
+        return self._finisher.again(work, because, looked.outcome.fault, looked.outcome.retry_after_s)
 
     def _send(
         self, work: DeliveryWork, route: Route, call: RouteCall, rendered: Rendered, attempts: list[Attempt]
@@ -241,12 +237,35 @@ class Deliverer:
         )
         attempts.append(attempt)
         outcome = called.outcome
+        body = called.response.body if called.response else None
         if outcome.pause:
             return self._finisher.blocked(work, Blocked(call.connection, outcome.because, None))
-        if outcome.result == "delivered":
-            return self._finisher.delivered(work, route, rendered, called)
-        if outcome.result == "rejected":
-            return self._finisher.dead(work, outcome.because, outcome.fault)
-        if outcome.result == "in_doubt":
-            return self._finisher.in_doubt(work, outcome.because, looked=rendered.operation.probe is not None)
-        return self._finisher.again(work, outcome.because, outcome.fault, outcome.retry_after_s)
+        match outcome.result:
+            case "delivered":
+                answer = Answer(body, outcome.status, outcome.because)
+                return self._finisher.delivered(work, route, rendered, answer)
+            case "rejected":
+                return self._finisher.dead(work, outcome.because, outcome.fault)
+            case "review":
+                return self._finisher.reviewed(work, rendered, outcome, body)
+            case "restart":
+                return self._finisher.restart(work, route, rendered, outcome)
+            case "in_doubt":
+                return self._finisher.in_doubt(work, outcome.because, looked=rendered.operation.probe is not None)
+            case "retry":
+                return self._finisher.again(work, outcome.because, outcome.fault, outcome.retry_after_s)
+
+
+def _after(attempts: Sequence[Attempt], finish: DeliveryFinish) -> DeliveryFinish:
+    """The finish of a try that a fault of the files ended: when that was after the call, it may not be made again."""
+    made = any(attempt.kind == "call" for attempt in attempts)
+    return replace(finish, sent=True) if made else finish
+
+
+def _must_look(work: DeliveryWork, operation: Operation, confirm: bool) -> bool:
+    """Whether the target has to be looked at before anything is sent."""
+    if was_sent(work):
+        # Where the source is asked too, only a look can tell apart "no longer true" and "done, and then undone".
+        return not may_repeat(operation) or (operation.probe is not None and (confirm or operation.probe.before))
+    row = work.calls.get(work.step)
+    return operation.probe is not None and operation.probe.before and (row is None or row.state != "send")

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 import structlog
 
+from app.core.polls import PollKey, PollWork
 from app.core.ports import Clock, Ids
 from app.core.retry import back_off
 from app.core.site import Site
 from app.errors import HubError, LedgerUnavailable, QueueUnavailable
 from app.model import DeliveryWork, EventWork
-from app.pipeline.engine_ports import Delivers, EngineLedger, Reads, TakesWakes
+from app.pipeline.engine_ports import Delivers, EngineLedger, PollLedger, Polls, Reads, TakesWakes
 from app.pipeline.gates import Gates
 from app.pipeline.hand import Trade
 from app.pipeline.lane import LaneRunner, Pace
@@ -55,6 +56,18 @@ def delivering(ledger: EngineLedger, deliverer: Delivers) -> Trade:
         ledger.hand_back,
         ledger.renew,
     )
+
+
+def polling(ledger: PollLedger, poller: Polls) -> Trade:
+    """What is done with lanes "poll:…"."""
+
+    def identify(work: PollWork) -> str:
+        return str(work.key)
+
+    def hand_back(token: str, keys: Sequence[str]) -> object:
+        return ledger.hand_back_polls(token, [PollKey.of(key) for key in keys])
+
+    return Trade(poller.claim, identify, poller.poll, poller.failed, poller.commit, hand_back, ledger.renew_polls)
 
 
 def pace_of(site: Site, lane: str) -> Pace:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
 from app.core.connectors import Connection
+from app.core.lane_state import LaneState
+from app.core.polls import PollFinish, PollKey, PollWork
 from app.core.ports import Clock, Ids
 from app.core.site import Site
-from app.model import DeliveryWork, EventWork, LaneState, NoResponse, Request, Response
-from app.pipeline.ports import PipelineLedger
+from app.model import DeliveryWork, EventWork, NoResponse, Receipt, Received, Request, Response
+from app.pipeline.ports import PipelineLedger, Transaction
 
 
 class GateLedger(Protocol):
@@ -87,8 +90,31 @@ class TakesWakes(WakesLanes, Protocol):
 class SendsHttp(Protocol):
     """Sends a request and never raises for what the network does."""
 
-    def send(self, connection: Connection, request: Request, timeout_s: float, /) -> Response | NoResponse:
-        """The whole answer, or why there is none."""
+    def send(
+        self,
+        connection: Connection,
+        request: Request,
+        timeout_s: float,
+        credentials: Mapping[str, str] | None = None,
+        /,
+    ) -> Response | NoResponse:
+        """The whole answer, or why there is none. `credentials` are headers that a login gave."""
+
+
+class KeepsTokens(Protocol):
+    """What the workers share of their logins. Every method raises `QueueUnavailable`."""
+
+    def get(self, key: str, /) -> str | None:
+        """What is kept under a key."""
+
+    def put(self, key: str, value: str, seconds: float, /) -> None:
+        """Keep a value for so long."""
+
+    def lock(self, key: str, owner: str, seconds: float, /) -> bool:
+        """Whether the owner may go on alone now."""
+
+    def unlock(self, key: str, owner: str, /) -> None:
+        """Let the next one go on."""
 
 
 class Reads(Protocol):
@@ -120,8 +146,63 @@ class Delivers(Protocol):
         """Write many; the lanes that got work."""
 
 
-class WorkerLedger(EngineLedger, PipelineLedger, Protocol):
+class Polls(Protocol):
+    """Reads claimed polls."""
+
+    def claim(self, connection: str, limit: int, lease_s: float, token: str, /) -> Sequence[PollWork]:
+        """Claim due ones."""
+
+    def poll(self, work: PollWork, /) -> Any:
+        """Read one, in a pool thread."""
+
+    def failed(self, work: PollWork, error: Exception, /) -> Any:
+        """What to write when reading raised."""
+
+    def commit(self, token: str, results: Sequence[Any], /) -> list[str]:
+        """Keep what came, and write where they stand; the lanes that got work."""
+
+
+class PollLedger(Protocol):
+    """The part of the ledger that knows the polls."""
+
+    def claim_polls(self, connection: str, limit: int, lease_s: float, token: str, /) -> Sequence[PollWork]:
+        """Up to `limit` due polls of a connection, now held by the token until the lease ends."""
+
+    def renew_polls(self, token: str, lease_s: float, /) -> object:
+        """Move the end of the lease of all that the token holds."""
+
+    def hand_back_polls(self, token: str, keys: Collection[PollKey], /) -> object:
+        """Give claimed polls back, untried."""
+
+    def receive(self, receipts: Sequence[Receipt], /) -> Sequence[Received]:
+        """Keep messages, each once; answers in the same order."""
+
+    def write(self) -> AbstractContextManager[PollTransaction]:
+        """A transaction: committed at the end of the block, rolled back when it raises."""
+
+
+class PollTransaction(Protocol):
+    """The part of a transaction that polls write."""
+
+    def finish_polls(self, token: str, finishes: Sequence[PollFinish]) -> set[PollKey]:
+        """Write what became of claimed polls; the keys of those that the token still held."""
+
+    def count(self, amounts: Mapping[tuple[str, str], float], shard: str) -> None:
+        """Add to counters: {(name, labels as JSON): amount}."""
+
+
+class WorkerTransaction(Transaction, PollTransaction, Protocol):
+    """All that a worker writes in one transaction."""
+
+
+class WorkerLedger(EngineLedger, PollLedger, PipelineLedger, Protocol):
     """All that a worker process needs of the ledger."""
+
+    def write(self) -> AbstractContextManager[WorkerTransaction]:
+        """A transaction: committed at the end of the block, rolled back when it raises."""
+
+    def keep_polls(self, on: Mapping[PollKey, float], /) -> None:
+        """These polls are on, each with how often it looks in seconds; all others are off from now."""
 
     def keep_site_version(self, stamp: str, files: Mapping[str, str], /) -> None:
         """Keep the files that this process works by, once for each stamp."""
@@ -153,6 +234,14 @@ class WorkerServices(Protocol):
     @property
     def http(self) -> SendsHttp:
         """The way out."""
+
+    @property
+    def tokens(self) -> KeepsTokens | None:
+        """Where the workers share the tokens of their logins; None: each logs in for itself."""
+
+    @property
+    def hide(self) -> Callable[[str, str], object]:
+        """Tells the log, for a connection, of a secret that came later."""
 
     def close(self) -> None:
         """Let go of connections."""

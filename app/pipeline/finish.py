@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from app.core import retry
-from app.core.connectors import Operation
 from app.core.ports import Clock
-from app.core.routing import Route
+from app.core.routing import Route, RouteCall
 from app.core.site import Site
 from app.core.times import iso
 from app.model import (
     Attempt,
+    CallRow,
+    CallState,
     DeliveryFinish,
     DeliveryState,
     DeliveryWork,
     Fault,
     Identifier,
     Json,
+    Outcome,
     Reference,
     ReferenceKey,
 )
-from app.pipeline.call import Blocked, Called
+from app.pipeline.answers import Answer, learn
+from app.pipeline.call import Blocked
+from app.pipeline.render import Rendered
 from app.pipeline.waits import Waits
 
 log = structlog.get_logger()
@@ -35,15 +39,20 @@ log = structlog.get_logger()
 _PROBE_AFTER_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A step of a delivery, rendered and ready to be sent."""
+def was_sent(work: DeliveryWork) -> bool:
+    """Whether an earlier try of the current call may have reached the target, before the delivery began again too."""
+    row = work.calls.get(work.step)
+    return work.sent or (row is not None and row.state == "in_doubt")
 
-    operation: Operation
-    args: Json
-    body: Json
-    idempotency_key: str
-    used: Mapping[str, Any]  # the references that went in, by name
+
+def begun(work: DeliveryWork) -> bool:
+    """Whether a call was made since the delivery began, or began again."""
+    return any(row.state == "delivered" for step, row in work.calls.items() if step < work.step)
+
+
+def made(work: DeliveryWork) -> list[int]:
+    """The calls that were made, before the delivery began again too; counted from 1."""
+    return sorted(step + 1 for step, row in work.calls.items() if row.state in ("delivered", "made"))
 
 
 class Finisher:
@@ -52,59 +61,87 @@ class Finisher:
     def __init__(self, site: Site, clock: Clock, waits: Waits) -> None:
         self._site, self._clock, self._waits = site, clock, waits
 
-    def delivered(self, work: DeliveryWork, route: Route, rendered: Rendered, called: Called) -> DeliveryFinish:
-        """The target took it: done, or on to the route's next call, with what the answer told."""
-        answer = called.response.body if called.response else None
-        names = {
-            "args": rendered.args,
-            "request": {"body": rendered.body, "args": rendered.args},
-            "body": answer,
-            "status": called.outcome.status,
-        }
-        found: list[Identifier] = []
-        learned: list[Reference] = []
-        for capture in rendered.operation.capture:
-            value = capture.id.render(names, "capture.id")
-            if value is None or value == "":
-                continue
-            found.append(Identifier(str(value), capture.kind, capture.kind == "return"))
-            if capture.system and capture.from_id:
-                source = self._site.connections.get(work.document.connection)
-                key = ReferenceKey(
-                    capture.kind,
-                    source.system if source else work.document.connection,
-                    capture.system,
-                    str(capture.from_id.render(names, "capture.from")),
-                )
-                evidence = {"delivery": work.delivery_id}
-                learned.append(Reference(key, str(value), "captured", self._clock.now(), evidence))
-        finish = self.done(work, rendered, called.outcome.because, answer, found, learned)
-        if work.step + 1 < len(route.calls):
-            following = route.calls[work.step + 1].connection
-            return replace(finish, state="ready", due_at=self._clock.now(), step=work.step + 1, lane=following)
-        return finish
+    def delivered(self, work: DeliveryWork, route: Route, rendered: Rendered, answer: Answer) -> DeliveryFinish:
+        """It is at the target: done, or on to the route's next call, with what the answer told.
 
-    def done(
-        self,
-        work: DeliveryWork,
-        rendered: Rendered,
-        because: str,
-        answer: Json,
-        found: Sequence[Identifier] = (),
-        learned: Sequence[Reference] = (),
-    ) -> DeliveryFinish:
-        """It is at the target, which gave it these numbers."""
-        used = rendered.used.values()
-        return self._finish(
+        Raises `DataError` when a number cannot be captured from the answer.
+        """
+        learned = learn(self._site, work, rendered, answer, self._clock.now())
+        used = [Identifier(one["to"], f"{one['to_system']} {one['kind']}") for one in rendered.used.values()]
+        finish = self._finish(
             work,
             "done",
-            because,
+            answer.because,
+            answer=answer.body,
+            idempotency_key=rendered.idempotency_key,
+            operation=rendered.operation.name,
+            identifiers=(*used, *learned.identifiers),
+            references=tuple(learned.references),
+        )
+        return self._onwards(work, route, finish)
+
+    def left_out(self, work: DeliveryWork, route: Route, call: RouteCall) -> DeliveryFinish:
+        """The call's `when` does not hold: on to the next one, or the end, skipped when no call was made at all."""
+        because = f"call {work.step + 1} ({call.connection}.{call.operation}) not wanted: when is false"
+        row = work.calls.get(work.step)
+        finish = self._finish(work, "done" if made(work) else "skipped", because, counted=False)
+        # What had its effect, or may have had it, is remembered for the case that it is wanted once more.
+        if row is not None and row.state in ("delivered", "made"):
+            finish = replace(finish, operation=call.operation, call_state="made", answer=row.answer)
+        else:
+            state_of_call: CallState = "in_doubt" if was_sent(work) else "skipped"
+            finish = replace(finish, operation=call.operation, call_state=state_of_call)
+        return self._onwards(work, route, finish)
+
+    def stands(self, work: DeliveryWork, route: Route, call: RouteCall, row: CallRow) -> DeliveryFinish:
+        """The call had its effect before the delivery began again: it is not made twice, and its answer stands."""
+        because = f"call {work.step + 1} ({call.connection}.{call.operation}) was made before the delivery began again"
+        finish = self._finish(work, "done", because, operation=call.operation, answer=row.answer, counted=False)
+        return self._onwards(work, route, finish)
+
+    def _onwards(self, work: DeliveryWork, route: Route, finish: DeliveryFinish) -> DeliveryFinish:
+        if work.step + 1 >= len(route.calls):
+            return finish
+        # What goes well is no try of the schedule: each call has all of it, and a delivery that begins again ends once.
+        following = route.calls[work.step + 1].connection
+        return replace(
+            finish, state="ready", due_at=self._clock.now(), step=work.step + 1, lane=following, counted=False
+        )
+
+    def restart(self, work: DeliveryWork, route: Route, rendered: Rendered, outcome: Outcome) -> DeliveryFinish:
+        """Begins again at the first call, on the schedule of new tries; dead once that is spent."""
+        finish = self.again(work, f"begins again: {outcome.because}", outcome.fault, outcome.retry_after_s)
+        if finish.state == "dead":
+            return finish
+        return replace(
+            finish,
+            step=0,
+            lane=route.calls[0].connection,
+            operation=rendered.operation.name,
+            idempotency_key=rendered.idempotency_key,
+            call_state="in_doubt" if was_sent(work) else "refused",
+            # To the old key the target would answer with the old refusal.
+            new_key=rendered.operation.idempotency_header is not None,
+        )
+
+    def reviewed(self, work: DeliveryWork, rendered: Rendered, outcome: Outcome, answer: Json) -> DeliveryFinish:
+        """The target's answer is for a person to judge: nothing is sent until somebody says what to do."""
+        todo = f"`backhaul retry {work.delivery_id}` or `backhaul resolve {work.delivery_id} delivered|dead`"
+        return self._finish(
+            work,
+            "parked",
+            f"{outcome.because}; look at it, then {todo}",
+            outcome.fault,
+            due_at=self._waits.alarm(),
             answer=answer,
             idempotency_key=rendered.idempotency_key,
             operation=rendered.operation.name,
-            identifiers=(*(Identifier(one["to"], f"{one['to_system']} {one['kind']}") for one in used), *found),
-            references=tuple(learned),
+            call_state="review",
         )
+
+    def still_reviewed(self, work: DeliveryWork) -> DeliveryFinish:
+        """Nobody has judged the target's answer yet."""
+        return self._finish(work, "parked", work.because, "data", due_at=self._waits.alarm(), counted=False)
 
     def again(
         self, work: DeliveryWork, because: str, fault: Fault | None, retry_after_s: float | None
@@ -182,6 +219,8 @@ class Finisher:
 
     def skipped(self, work: DeliveryWork, because: str) -> DeliveryFinish:
         """Nothing to do any more."""
+        if calls := made(work):
+            because += f"; made before that: call {', '.join(map(str, calls))}"
         return self._finish(work, "skipped", because)
 
     def complete(

@@ -10,10 +10,11 @@ from datetime import timedelta
 import structlog
 
 from app.core.connectors import Limits
+from app.core.lane_state import LaneState
 from app.core.ports import Clock
 from app.core.site import BreakerPolicy
 from app.errors import LedgerUnavailable
-from app.model import LaneState, Outcome
+from app.model import Outcome
 from app.pipeline import breaker
 from app.pipeline.breaker import Verdict
 from app.pipeline.engine_ports import GateLedger
@@ -58,10 +59,11 @@ class Gate:
         """How many threads of this process wait for their turn to call it."""
         return self.permits.waiting + (self.tokens.waiting if self.tokens else 0)
 
-    def enter(self, timeout_s: float) -> Verdict:
+    def enter(self, timeout_s: float, patience_s: float = PATIENCE_S) -> Verdict:
         """Take a turn, waiting a little when there are many; any other answer than "wait" must be followed by `leave`.
 
-        `timeout_s` is how long the call may take. Raises `LedgerUnavailable`.
+        `timeout_s` is how long the call may take, `patience_s` how long it waits for each, rate and turn. Raises
+        `LedgerUnavailable`.
         """
         verdict = self.verdict()
         if verdict.may == "call" and self.tokens is None and self.permits.take_now():
@@ -76,7 +78,7 @@ class Gate:
         if verdict.may == "try" and not self._ledger.take_trial(self.connection, timeout_s + PATIENCE_S * 2):
             return self._later(_TRIAL_LOOK_S, f"a trial call is under way after {verdict.because}")
         try:
-            late = self._wait_for_turn()
+            late = self._wait_for_turn(patience_s)
         except BaseException:
             self._end_trial(verdict)
             raise
@@ -94,12 +96,16 @@ class Gate:
             except LedgerUnavailable as error:
                 log.warning("gate.unsaved", connection=self.connection, because=str(error))
 
-    def _wait_for_turn(self) -> Verdict | None:
+    def take_rate(self, patience_s: float) -> float | None:
+        """None once one call more may be made within a turn that was taken; else seconds after which to ask again."""
+        return self.tokens.take(min(PATIENCE_S, patience_s)) if self.tokens else None
+
+    def _wait_for_turn(self, patience_s: float) -> Verdict | None:
         # First the rate: who waits for that must not sit on a call that another process could make.
-        wait = self.tokens.take(PATIENCE_S) if self.tokens else None
+        wait = self.tokens.take(patience_s) if self.tokens else None
         if wait is not None:
             return self._later(wait, "its rate is used up")
-        wait = self.permits.take(PATIENCE_S)
+        wait = self.permits.take(patience_s)
         if wait is not None:
             return self._later(wait, f"all {self.limits.concurrency} calls at a time are taken")
         try:
@@ -199,6 +205,11 @@ class Gates:
         """To be called about once a second: renew shares that are in use, let go of those that are not."""
         for gate in list(self._gates.values()):
             gate.permits.tidy()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this process is about to end."""
+        return self._stopping.is_set()
 
     def stop(self) -> None:
         """Nobody waits for a turn any more."""

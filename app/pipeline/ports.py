@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from app.core.tasks import Carried, NewTask
 from app.model import (
     Change,
     DeliveryFinish,
@@ -40,6 +41,12 @@ class Transaction(Protocol):
     def add_deliveries(self, document: Document, change_id: str, deliveries: Sequence[NewDelivery]) -> None:
         """Keep these deliveries, due now."""
 
+    def carried(self, key: ObjectKey) -> Sequence[Carried]:
+        """The facts of an object with the deliveries that were made for them."""
+
+    def add_tasks(self, document: Document, raised: Sequence[NewTask]) -> None:
+        """Keep these tasks for a person. One whose key the object has had before is left out."""
+
     def add_identifiers(self, kind: str, connection: str, object_id: str, found: Sequence[Identifier]) -> None:
         """Make the object findable by these numbers."""
 
@@ -51,6 +58,9 @@ class Transaction(Protocol):
 
     def put_reference(self, reference: Reference) -> list[str]:
         """Keep a translation as the current one; the ids of the deliveries that waited for it and are due now."""
+
+    def put_references(self, references: Sequence[Reference]) -> list[str]:
+        """`put_reference` for many at once."""
 
     def count(self, amounts: Mapping[tuple[str, str], float], shard: str) -> None:
         """Add to counters: {(name, labels as JSON): amount}."""

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
 
 from app.core import counting, retry
-from app.core.connectors import Connection, Fetch, Inbound
-from app.core.documents import broken_laws, version_key
+from app.core.connectors import Connection, Fetch
 from app.core.jsontext import loads
+from app.core.polls import BROUGHT_BY
 from app.core.ports import Clock, Ids
 from app.core.site import Site
 from app.errors import DataError, UnknownWord
 from app.model import Attempt, Document, EventFinish, EventWork, Fault, Json
 from app.pipeline.call import Blocked, Caller
-from app.pipeline.compare import write_documents
-from app.pipeline.ports import PipelineLedger
+from app.pipeline.capture import NOTHING, Captured, captured, keep_captured
+from app.pipeline.compare import clashing, write_documents
+from app.pipeline.picture import make_document
+from app.pipeline.ports import PipelineLedger, Transaction
 from app.pipeline.receive import event_type
+from app.pipeline.reread import Rereader
 from app.pipeline.waits import Waits
 
 log = structlog.get_logger()
 
 #: How long a fetch answers "not there" before the event is given up: read sides lag by seconds, not by hours.
 NOT_FOUND_PATIENCE_S = 3600.0
+#: What an event waits for whose document has the version of a known one and other content.
+ITS_SOURCE = "source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,9 @@ class ReadResult:
     finish: EventFinish
     connection: str
     document: Document | None = None
+    captured: Captured = NOTHING
+    poll: str = ""  # the poll that brought it
+    settled: bool = False  # the source itself was asked which content is right
 
 
 class Reader:
@@ -46,17 +54,16 @@ class Reader:
     ) -> None:
         self._site, self._ledger, self._caller = site, ledger, caller
         self._clock, self._ids, self._waits, self._shard = clock, ids, waits, shard
+        self._rereader = Rereader(site, caller, clock, ids)
 
     def read(self, work: EventWork) -> ReadResult:
         """Make a document of a claimed event, or say why not and when to look again. Never raises for bad data."""
         attempts: list[Attempt] = []
-        document = None
+        result = ReadResult(EventFinish(work.event_id, "done", None), work.connection)
         try:
             outcome = self._read(work, attempts)
-            if isinstance(outcome, Document):
-                document = outcome
-                outcome = EventFinish(work.event_id, "done", None, document_id=document.document_id)
-            finish = outcome
+            result = outcome if isinstance(outcome, ReadResult) else replace(result, finish=outcome)
+            finish = result.finish
         except UnknownWord as error:
             # A person has to say what the word means; the event waits, it is not guessed.
             finish = EventFinish(work.event_id, "parked", self._waits.alarm(), str(error), "data")
@@ -72,7 +79,7 @@ class Reader:
             number=work.attempts,
             because=finish.because or None,
         )
-        return ReadResult(finish, work.connection, document)
+        return replace(result, finish=finish)
 
     def failed(self, work: EventWork, error: Exception) -> ReadResult:
         """What to write when reading met a fault of our own: tried again later, shown until then."""
@@ -83,8 +90,9 @@ class Reader:
         """Write finished reads with their documents, changes and deliveries; the lanes that got work."""
         tally = counting.Tally()
         with self._ledger.write() as tx:
+            results = self._without_clashes(tx, results)
             held = tx.finish_events(token, [result.finish for result in results])
-            documents = []
+            written = []
             for result in results:
                 if result.finish.event_id not in held:
                     tally.add(counting.FENCED, connection=result.connection)
@@ -94,12 +102,54 @@ class Reader:
                 for attempt in result.finish.attempts:
                     count_attempt(tally, attempt)
                 if result.document:
-                    documents.append(result.document)
-            busy = write_documents(tx, self._site, self._ids, documents, tally) if documents else set()
+                    written.append((result, result.document))
+            busy = self._write(tx, written, tally) if written else set()
             tx.count(tally.amounts(), self._shard)
         return [f"out:{connection}" for connection in sorted(busy)]
 
-    def _read(self, work: EventWork, attempts: list[Attempt]) -> Document | EventFinish:
+    def _write(
+        self, tx: Transaction, written: Sequence[tuple[ReadResult, Document]], tally: counting.Tally
+    ) -> set[str]:
+        news: dict[str, int] = {}
+        busy = write_documents(tx, self._site, self._ids, [document for _, document in written], tally, news)
+        keep_captured(tx, [(document, result.captured) for result, document in written if document.document_id in news])
+        for result, document in written:
+            if result.poll and news.get(document.document_id) and self._has_webhooks(result.connection):
+                tally.add(counting.HEALED, connection=result.connection, poll=result.poll)
+                log.warning("event.healed", event_id=document.event_id, poll=result.poll, object_id=document.object_id)
+        return busy
+
+    def _has_webhooks(self, connection: str) -> bool:
+        inbound = self._site.connections[connection].connector.inbound
+        return inbound is not None and inbound.webhooks
+
+    def _without_clashes(self, tx: Transaction, results: Sequence[ReadResult]) -> Sequence[ReadResult]:
+        """Those whose source has to say first which of two contents of one version is right wait for that."""
+        open_ = [one.document for one in results if one.document and not one.settled]
+        if not any(self._rereader.can(document.connection) for document in open_):
+            return results
+        torn = clashing(tx, open_)
+        return [
+            self._to_ask(one)
+            if one.document and one.document.document_id in torn and self._rereader.can(one.connection)
+            else one
+            for one in results
+        ]
+
+    def _to_ask(self, result: ReadResult) -> ReadResult:
+        assert result.document is not None
+        because = f"version {result.document.body.get('version') or result.document.body.get('updated_at')} is known"
+        finish = replace(
+            result.finish,
+            state="waiting",
+            due_at=self._clock.now(),
+            because=f"{because} with other content: its source is asked",
+            document_id="",
+            waits_for=ITS_SOURCE,
+        )
+        return ReadResult(finish, result.connection)
+
+    def _read(self, work: EventWork, attempts: list[Attempt]) -> ReadResult | EventFinish:
         connection = self._site.connections.get(work.connection)
         inbound = connection.connector.inbound if connection else None
         if connection is None or inbound is None:
@@ -119,13 +169,58 @@ class Reader:
             if rule.when.render(names, "inbound.skip"):
                 return EventFinish(work.event_id, "ignored", None, rule.because)
         observed_at = work.received_at
-        if inbound.fetch:
+        if inbound.fetch and (not inbound.fetch.when or inbound.fetch.when.render(names, "inbound.fetch.when")):
             observed_at = self._clock.now()
-            fetched = self._fetch(work, connection, inbound.fetch, names, attempts)
+            fetched = self._fetch_all(work, connection, inbound.fetch, names, attempts)
             if isinstance(fetched, EventFinish):
                 return fetched
             names[inbound.fetch.name] = fetched
-        return self._map(work, inbound, kind, names, observed_at)
+        document = make_document(
+            self._site, self._ids, connection, kind, names, observed_at=observed_at, event_id=work.event_id
+        )
+        because = ""
+        if work.waits_for == ITS_SOURCE and self._rereader.can(connection.name):
+            asked = self._ask(work, document, attempts)
+            if isinstance(asked, EventFinish):
+                return asked
+            document, because = asked
+        return self._result(work, connection, names, document, because)
+
+    def _result(
+        self, work: EventWork, connection: Connection, names: Mapping[str, Any], document: Document, because: str
+    ) -> ReadResult:
+        numbers = captured(connection, {**names, document.kind: document.body}, work.event_id, self._clock.now())
+        finish = EventFinish(work.event_id, "done", None, because, document_id=document.document_id)
+        poll = work.headers.get(BROUGHT_BY, "")
+        return ReadResult(finish, connection.name, document, numbers, poll, settled=bool(because))
+
+    def _ask(self, work: EventWork, document: Document, attempts: list[Attempt]) -> tuple[Document, str] | EventFinish:
+        """The document as its source shows it now, and why that one is written."""
+        again = self._rereader.reread(work.connection, document)
+        if again.called is not None:
+            attempts.append(again.called.attempt(self._ids, "fetch", work.attempts, event_id=work.event_id))
+        if again.document is not None:
+            return again.document, "two contents of one version: its source was asked again"
+        if again.blocked is not None:
+            return self._blocked(work, again.blocked)
+        assert again.failed is not None
+        if again.failed.result != "rejected":
+            return self._again(work, again.failed.because, again.failed.fault, again.failed.retry_after_s)
+        if again.failed.status != 404:
+            return EventFinish(work.event_id, "dead", None, again.failed.because, again.failed.fault)
+        return document, "two contents of one version, and it is gone at its source (404): the later one counts"
+
+    def _fetch_all(
+        self, work: EventWork, connection: Connection, fetch: Fetch, names: dict[str, Any], attempts: list[Attempt]
+    ) -> Json | EventFinish:
+        """What the message lacks; first what tells where that is, which the document does not keep."""
+        before = fetch.before
+        if before and (not before.when or before.when.render(names, "inbound.fetch.before.when")):
+            found = self._fetch(work, connection, before, names, attempts)
+            if isinstance(found, EventFinish):
+                return found
+            names = {**names, before.name: found}
+        return self._fetch(work, connection, fetch, names, attempts)
 
     def _fetch(
         self, work: EventWork, connection: Connection, fetch: Fetch, names: dict[str, Any], attempts: list[Attempt]
@@ -149,33 +244,6 @@ class Reader:
         if fetch.ready and not fetch.ready.render({**names, fetch.name: detail}, "inbound.fetch.ready"):
             return self._not_there(work, "what was fetched does not show yet what the event tells")
         return detail
-
-    def _map(
-        self, work: EventWork, inbound: Inbound, kind: str, names: dict[str, Any], observed_at: datetime
-    ) -> Document:
-        mapping = self._site.mappings[inbound.mapping]
-        assert mapping.document is not None
-        body = mapping.document.render(names, "document")
-        faults = self._site.validators[kind].errors(body, kind)
-        if faults:
-            raise DataError(
-                "; ".join(faults), where=str(mapping.where), todo=f"mend mapping {mapping.name}, then retry"
-            )
-        for breach in broken_laws(body):
-            log.warning("law.broken", event_id=work.event_id, breach=breach)
-        return Document(
-            document_id=self._ids.new("doc"),
-            kind="order" if kind == "order" else "return",
-            connection=work.connection,
-            object_id=body["id"],
-            seq=0,
-            version=version_key(body),
-            observed_at=observed_at,
-            body=body,
-            raw={name: names[name] for name in names if name not in ("settings", "event")},
-            event_id=work.event_id,
-            stamp=self._site.stamp,
-        )
 
     def _blocked(self, work: EventWork, blocked: Blocked) -> EventFinish:
         return EventFinish(

@@ -198,7 +198,7 @@ def _doors(site: Site) -> dict[str, Door]:
     faults: list[Problem] = []
     for name, connection in site.connections.items():
         inbound = connection.connector.inbound
-        if inbound is None:
+        if inbound is None or not inbound.webhooks:
             continue
         try:
             scheme = build(connection.verify)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from app.core import references as files
+from app.core.changes import DIFFERS, kind_of
 from app.core.connectors import Connection, Connector, Inbound, Operation, SettingSpec
 from app.core.jsontext import dumps
 from app.core.mapping import MappingFile, ReferenceUse
 from app.core.masking import Masker
-from app.core.routing import Route
+from app.core.routing import Route, RouteCall, delivery_view, match, wanted
 from app.core.signatures import Verdict, build
 from app.core.site import Site
 from app.errors import DataError
@@ -26,17 +27,21 @@ Resolve = Callable[[ReferenceUse, Mapping[str, Any]], str]
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _KEY = "<idempotency key>"
+_DELIVERY = "dlv_rehearsed"
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """One call of a route as it would be made: the request, what is wrong with its body, and what was assumed."""
+    """One call of a route as it would be made: the request, what is wrong with its body, and what was assumed.
+
+    Without a request the call is left out, because its `when` does not hold.
+    """
 
     connection: str
     operation: str
     mapping: str
     part: str
-    request: Request
+    request: Request | None
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -52,7 +57,7 @@ class Message:
 
 
 @dataclass(slots=True)
-class _Known:
+class Known:
     """References resolved without asking anybody."""
 
     site: Site
@@ -102,7 +107,7 @@ def read_event(
     for rule in inbound.skip:
         if rule.when.render(names, "inbound.skip"):
             return Message(Read("ignored", read.type, read.vendor_id, rule.because))
-    if inbound.fetch:
+    if inbound.fetch and (not inbound.fetch.when or inbound.fetch.when.render(names, "inbound.fetch.when")):
         if detail is None:
             return Message(read, inbound.types[read.type])
         names[inbound.fetch.name] = detail
@@ -120,38 +125,87 @@ def _document(site: Site, inbound: Inbound, read: Read, names: dict[str, Any]) -
     return Message(read, kind, body, tuple(faults))
 
 
+def change_of(route: Route, before: Json, body: Json, source: str, key: str = "") -> Change:
+    """The change of a document that the route takes, the first one or that with the key. Raises `DataError`."""
+    found = DIFFERS[kind_of(route.change)](before, body)
+    for change in found:
+        if key in ("", change.key) and match([route], change, body, source):
+            return change
+    names = ", ".join(change.key for change in found) or "none"
+    raise DataError(
+        f"the route wants no change of this document; it has {names}",
+        where=str(route.where),
+        todo="look at the route's `change`, `source` and `when`, or give the document known before",
+    )
+
+
 def rehearse(
-    site: Site, route: Route, body: Json, change: Change, source: str, given: Mapping[str, str]
+    site: Site,
+    route: Route,
+    body: Json,
+    change: Change,
+    source: str,
+    given: Mapping[str, str],
+    answers: Sequence[Json] = (),
 ) -> Iterator[Rehearsed]:
     """Every request that the route would make for a change of a document, in order.
 
-    `given` are references by name, by kind, or by "kind:number". Raises `DataError` when an expression fails.
+    `given` are references by name, by kind, or by "kind:number"; `answers` what the calls are answered, in order.
+    Raises `DataError` when an expression fails.
     """
     document = _as_document(body, change, source)
-    answers: list[Json] = []
-    for call in route.calls:
-        mapping, connection = site.mappings[call.mapping], site.connections[call.connection]
-        operation = find_operation(connection, call.operation)
-        names = names_for(document, change)
-        names |= {"answers": answers, "settings": connection.public_settings}
-        parts = split_items(mapping, names) if mapping.split else {"": None}
-        for part, item in parts.items():
-            known = _Known(site, given)
-            if mapping.split:
-                names[mapping.split.name] = item
-            args, rendered = render_call(mapping, names, known.resolve)
-            request = build_request(connection, operation, args, rendered, _KEY)
-            yield Rehearsed(
-                call.connection,
-                call.operation,
-                call.mapping,
-                part,
-                request,
-                tuple(body_faults(operation, rendered)),
-                tuple(known.notes),
-            )
-        # What an earlier call would answer is not known here.
-        answers.append({})
+    known: list[Json] = []
+    for step, call in enumerate(route.calls):
+        try:
+            rehearsed = list(_rehearse_call(site, route, call, step, document, change, given, known))
+        except DataError as error:
+            if step <= len(answers):
+                raise
+            raise DataError(str(error), todo="say what the calls before it are answered") from None
+        yield from rehearsed
+        # What a call is answered is not known here, unless somebody says it.
+        answer = answers[step] if step < len(answers) else {}
+        known.append(None if rehearsed[0].request is None else answer)
+
+
+def _rehearse_call(
+    site: Site,
+    route: Route,
+    call: RouteCall,
+    step: int,
+    document: Document,
+    change: Change,
+    given: Mapping[str, str],
+    answers: list[Json],
+) -> Iterator[Rehearsed]:
+    mapping, connection = site.mappings[call.mapping], site.connections[call.connection]
+    operation = find_operation(connection, call.operation)
+    key = f"{_DELIVERY}.{step}"
+    names = names_for(document, change)
+    names |= {"answers": answers, "settings": connection.public_settings, "delivery": delivery_view(_DELIVERY, key)}
+    if not wanted(call, step + 1, names):
+        yield Rehearsed(call.connection, call.operation, call.mapping, "", None)
+        return
+    parts = split_items(mapping, names) if mapping.split else {"": None}
+    for part, item in parts.items():
+        known = Known(site, given, _asked_first(site, route, operation, step, document.connection))
+        if mapping.split:
+            names[mapping.split.name] = item
+        args, rendered = render_call(mapping, names, known.resolve)
+        request = build_request(connection, operation, args, rendered, _KEY)
+        faults = tuple(body_faults(operation, rendered))
+        yield Rehearsed(call.connection, call.operation, call.mapping, part, request, faults, tuple(known.notes))
+
+
+def _asked_first(site: Site, route: Route, operation: Operation, step: int, source: str) -> list[str]:
+    notes = []
+    told = site.connections.get(source)
+    inbound = told.connector.inbound if told else None
+    if route.confirm and step == 0 and inbound and inbound.read:
+        notes.append(f"{source}.{inbound.read.operation} is asked first whether {route.change} still holds")
+    if operation.probe and operation.probe.before:
+        notes.append(f"{operation.probe.operation} looks first whether it is there already")
+    return notes
 
 
 def render_call(mapping: MappingFile, names: dict[str, Any], resolve: Resolve) -> tuple[Json, Json]:
@@ -190,7 +244,7 @@ def _example(name: str, spec: SettingSpec) -> Json:
 def _as_document(body: Json, change: Change, source: str) -> Document:
     return Document(
         document_id="doc_rehearsed",
-        kind="order" if change.name.startswith("order.") else "return",
+        kind="order" if kind_of(change.name) == "order" else "return",
         connection=source,
         object_id=str(body.get("id")),
         seq=1,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from app.core import references as files
 from app.core.mapping import ReferenceUse
@@ -19,6 +19,26 @@ from app.pipeline.ports import PipelineLedger
 
 #: What the ledger was asked ahead counts for so long, in seconds; later it is asked again.
 _FRESH_S = 1.0
+
+
+class Asks(Protocol):
+    """Whose calls ask for numbers and look at targets: a delivery, or a question of a bridge."""
+
+    @property
+    def delivery_id(self) -> str:
+        """Under which the tries are kept."""
+
+    @property
+    def attempts(self) -> int:
+        """The number of this try."""
+
+    @property
+    def step(self) -> int:
+        """Index of the call to be made now."""
+
+    @property
+    def stored(self) -> dict[str, StoredReference]:
+        """What the ledger was asked ahead."""
 
 
 @dataclass(slots=True)
@@ -55,7 +75,7 @@ class Resolver:
         for work, name, key in keys:
             work.stored[name] = StoredReference(key, known.get(key), at)
 
-    def resolve(self, use: ReferenceUse, names: Mapping[str, Any], work: DeliveryWork) -> Resolution:
+    def resolve(self, use: ReferenceUse, names: Mapping[str, Any], work: Asks) -> Resolution:
         """Translate what `use` asks for.
 
         Raises `DataError` when the number to translate is missing, empty or no text.
@@ -84,7 +104,7 @@ class Resolver:
         scope = str(file.scope.render(names, "scope")) if file.scope else ""
         return ReferenceKey(use.kind, use.from_system, use.to_system, wanted, scope)
 
-    def _answered(self, step: files.Step, found: Resolution, work: DeliveryWork, ahead: StoredReference | None) -> bool:
+    def _answered(self, step: files.Step, found: Resolution, work: Asks, ahead: StoredReference | None) -> bool:
         key, now = found.key, self._clock.now()
         match step:
             case files.Table(name=name):
@@ -105,7 +125,7 @@ class Resolver:
                 return self._looked_up(step, found, work)
         return True
 
-    def _looked_up(self, step: files.Lookup, found: Resolution, work: DeliveryWork) -> bool:
+    def _looked_up(self, step: files.Lookup, found: Resolution, work: Asks) -> bool:
         names = _names(found.key)
         called = self._caller.call(step.connection, step.operation, step.args.render(names, "lookup.with"))
         if isinstance(called, Blocked):

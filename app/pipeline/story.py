@@ -9,6 +9,7 @@ from typing import Any
 from app.core.jsontext import loads
 from app.errors import DataError
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES, Json
+from app.pipeline import bridge_story
 from app.pipeline.ports import ObjectKey
 from app.pipeline.story_ports import Row, StoryRows
 from app.pipeline.story_ports import StoryLedger as StoryLedger
@@ -16,7 +17,10 @@ from app.pipeline.story_ports import StoryLedger as StoryLedger
 Entry = dict[str, Any]
 
 #: In one millisecond, causes come before effects.
-_RANKS = ("event", "fetch", "document", "change", "route", "lookup", "reference", "probe", "call", "act", "end")
+_RANKS = [
+    *("question", "event", "fetch", "document", "change", "task"),
+    *("route", "lookup", "reference", "probe", "call", "act", "end"),
+]
 _ACTORS = {
     "config": "the merchant's files or credentials",
     "data": "the message, or the mapping",
@@ -68,15 +72,19 @@ def _story(rows: StoryRows, group: Sequence[ObjectKey]) -> Json:
     document_ids = {row["id"] for row in documents}
     made_of = {row["event_id"] for row in documents}
     events = [row for row in rows.events if row["id"] in made_of or row["document_id"] in document_ids]
-    ids = {row["id"] for row in (*events, *deliveries)}
+    questions = [row for row in rows.questions if ("bridge", row["connection"], row["id"]) in own]
+    ids = {row["id"] for row in (*events, *deliveries, *questions)}
     attempts = [row for row in rows.attempts if row["event_id"] in ids or row["delivery_id"] in ids]
+    tasks = [row for row in rows.tasks if (row["object_kind"], row["connection"], row["object_id"]) in own]
     identifiers = [row for row in rows.identifiers if _key(row) in own]
     references = _references(rows, deliveries, attempts, identifiers)
-    acted = ids | {row["key"] for row in references}
+    acted = ids | {row["key"] for row in references} | {row["id"] for row in tasks}
     entries = [
+        *map(bridge_story.entry, questions),
         *map(_event, events),
         *map(_document, documents),
         *map(_change, changes),
+        *map(_task, tasks),
         *map(_delivery, deliveries),
         *map(_attempt, attempts),
         *map(_reference, references),
@@ -87,7 +95,12 @@ def _story(rows: StoryRows, group: Sequence[ObjectKey]) -> Json:
         "objects": [{"kind": kind, "connection": connection, "id": object_id} for kind, connection, object_id in group],
         "numbers": _numbers(identifiers),
         "entries": _in_order(entries),
-        "open": [*_open_events(events), *_open_deliveries(deliveries)],
+        "open": [
+            *bridge_story.still_open(questions),
+            *_open_events(events),
+            *_open_deliveries(deliveries),
+            *_open_tasks(tasks),
+        ],
     }
 
 
@@ -155,6 +168,12 @@ def _document(row: Row) -> Entry:
 def _change(row: Row) -> Entry:
     title = row["name"] if row["key"] == row["name"] else f"{row['name']} ({row['key']})"
     return {"at": row["created_at"], "what": "change", "title": title, "change_id": row["id"], "data": row["data"]}
+
+
+def _task(row: Row) -> Entry:
+    title = f"{row['id']}, for a person: {row['because']}"
+    told = {"task_id": row["id"], "kind": row["kind"], "state": row["state"], "data": row["data"]}
+    return {"at": row["at"], "what": "task", "title": title, **told}
 
 
 def _delivery(row: Row) -> Entry:
@@ -236,6 +255,13 @@ def _open_deliveries(deliveries: Sequence[Row]) -> Iterator[Entry]:
         yield entry
 
 
+def _open_tasks(tasks: Sequence[Row]) -> Iterator[Entry]:
+    for row in tasks:
+        if row["state"] == "open":
+            title, todo = f"task: {row['because']}", f"settle it, then `backhaul tasks close {row['id']}`"
+            yield {"title": title, "id": row["id"], "state": "open", "until": None, "waits_for": "", "todo": todo}
+
+
 def _waits(row: Row, title: str) -> Entry:
     state, until = row["state"], row["due_at"]
     said = f"{title}: {state.replace('_', ' ')}" + (f", {row['because']}" if row["because"] else "")
@@ -250,6 +276,8 @@ def _waits(row: Row, title: str) -> Entry:
         todo = f"goes on when {waits_for.removeprefix('connection:')} may be called again; see `backhaul doctor`"
     elif state == "parked" and not waits_for:
         todo = f"waits for a person; then `backhaul retry {row['id']}`"
+        if row["id"].startswith("dlv_"):
+            todo += f", or `backhaul resolve {row['id']}` says what became of it"
     return {"title": said, "id": row["id"], "state": state, "until": until, "waits_for": waits_for, "todo": todo}
 
 

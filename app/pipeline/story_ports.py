@@ -47,6 +47,14 @@ class StoryRows(Protocol):
         """The translations that were used or are waited for."""
 
     @property
+    def tasks(self) -> Sequence[Row]:
+        """What asked for a person."""
+
+    @property
+    def questions(self) -> Sequence[Row]:
+        """What bridges were asked."""
+
+    @property
     def audit(self) -> Sequence[Row]:
         """What people did."""
 

@@ -8,13 +8,16 @@ import socket
 
 import structlog
 
+from app.core.polls import PollKey
 from app.core.site import Site
 from app.pipeline.call import Caller
 from app.pipeline.deliver import Deliverer
-from app.pipeline.dispatch import Engine, delivering, reading
+from app.pipeline.dispatch import Engine, delivering, polling, reading
 from app.pipeline.engine_ports import WorkerServices
 from app.pipeline.gates import Gates
+from app.pipeline.poll import Poller
 from app.pipeline.read import Reader
+from app.pipeline.tokens_login import Logins
 from app.pipeline.waits import Waits
 
 log = structlog.get_logger()
@@ -41,12 +44,28 @@ def build_engine(services: WorkerServices) -> Engine:
     shard = f"worker {os.getpid() % _SHARDS}"
     holder = f"{socket.gethostname()}:{os.getpid()}:{ids.new('wrk')}"
     gates = build_gates(site, services, holder)
-    caller = Caller(site, gates, services.http, clock)
+    caller = build_caller(services, gates)
     waits = Waits(site.hub, clock, rng)
     reader = Reader(site, ledger, caller, clock, ids, waits, shard)
     deliverer = Deliverer(site, ledger, caller, clock, ids, waits, shard)
-    trades = {"in": reading(ledger, reader), "out": delivering(ledger, deliverer)}
+    poller = Poller(site, ledger, caller, gates, clock, ids, waits, shard)
+    trades = {"in": reading(ledger, reader), "out": delivering(ledger, deliverer), "poll": polling(ledger, poller)}
     return Engine(site, gates, trades, clock, ids, services.wakes, rng)
+
+
+def build_caller(services: WorkerServices, gates: Gates) -> Caller:
+    """What makes the calls of this process."""
+    logins = Logins(services.http, services.clock, services.tokens, services.hide)
+    return Caller(services.site, gates, services.http, services.clock, logins)
+
+
+def polls_on(site: Site) -> dict[PollKey, float]:
+    """The polls that the files have on, each with how often it looks, in seconds."""
+    return {
+        PollKey(connection.name, name): every_s
+        for connection in site.connections.values()
+        for name, every_s in connection.polls.items()
+    }
 
 
 def build_gates(site: Site, services: WorkerServices, holder: str) -> Gates:
@@ -63,6 +82,7 @@ def run_worker(services: WorkerServices) -> None:
     """
     assert services.wakes is not None, "a worker needs Redis"
     services.ledger.keep_site_version(services.site.stamp, services.site.files)
+    services.ledger.keep_polls(polls_on(services.site))
     engine = build_engine(services)
     engine.start()
     global _engine

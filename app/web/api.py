@@ -71,6 +71,15 @@ def _reads(pages: Blueprint, services: WebServices, masker: Masker) -> None:
             }
         )
 
+    @pages.get("/tasks")
+    def tasks() -> Response:
+        rows = _asked(ledger.tasks, {"state": "open", **_filters("state", "kind", "connection")})
+        return answer({"tasks": [shown(_task(row), masker) for row in rows]})
+
+    @pages.get("/tasks/<task_id>")
+    def task(task_id: str) -> Response:
+        return answer(shown(_task(_found(ledger.task(task_id), "task", task_id)), masker))
+
     @pages.get("/references")
     def references() -> Response:
         rows = ledger.references(request.args.get("number"), _limit())
@@ -98,10 +107,17 @@ def _acts(pages: Blueprint, services: WebServices) -> None:
             raise Refusal(409, "not_retried", f"{row_id} is {row.get('state', 'not waiting')}: nothing to try again")
         return answer({"retried": list(retried)}, 202)
 
+    @pages.post("/tasks/<task_id>/close")
+    def close_task(task_id: str) -> Response:
+        row = _found(ledger.task(task_id), "task", task_id)
+        if not ledger.close_task(task_id, _WHO, _said("note")):
+            raise Refusal(409, "not_closed", f"{task_id} is {row.get('state', 'not open')}: nothing to close")
+        return answer({"task": task_id, "state": "closed"})
+
     @pages.post("/connections/<name>/pause")
     def pause(name: str) -> Response:
         _found(connections.get(name), "connection", name)
-        ledger.pause(name, _because(), _WHO)
+        ledger.pause(name, _said("because") or "paused through the API", _WHO)
         return answer({"connection": name, "paused": True})
 
     @pages.post("/connections/<name>/resume")
@@ -118,6 +134,10 @@ def _named(row: Row, name: str) -> dict[str, Any]:
     if "attempt_rows" in made:
         made["attempts"] = made.pop("attempt_rows")
     return made
+
+
+def _task(row: Row) -> dict[str, Any]:
+    return {"task_id": row["id"], **{key: value for key, value in row.items() if key != "id"}}
 
 
 def _asked(ask: Callable[[Mapping[str, str], int], Sequence[Row]], filters: Mapping[str, str]) -> Sequence[Row]:
@@ -145,10 +165,11 @@ def _found(row: Any, what: str, name: str) -> Any:
     return row
 
 
-def _because() -> str:
+def _said(name: str) -> str:
+    """What the request's JSON body says under a name, bounded; empty when it says nothing."""
     given: Json = request.get_json(silent=True)
-    because = given.get("because") if isinstance(given, Mapping) else None
-    return because[:300] if isinstance(because, str) and because else "paused through the API"
+    said = given.get(name) if isinstance(given, Mapping) else None
+    return said[:300] if isinstance(said, str) else ""
 
 
 def _not_kept(response: Response) -> Response:

@@ -11,7 +11,8 @@ from app.core.masking import Masker
 from app.core.site import Site
 from app.pipeline.receipts import Notifier, ReceiptWriter
 from app.pipeline.receive import Receiver
-from app.web import answers, api, health, metrics, webhooks
+from app.web import answers, api, bridges, health, metrics, webhooks
+from app.web.bridges import Answering
 from app.web.ports import WebServices
 
 #: Where the application keeps the function that ends its threads.
@@ -29,8 +30,9 @@ def create_app(services: WebServices) -> Flask:
     app.url_map.strict_slashes = False
     notifier = Notifier(services.wakes.wake if services.wakes else _wake_nobody)
     receipts = ReceiptWriter(services.ledger, notifier.tell)
+    answering = Answering(services, receipts.reject) if services.site.bridges else None
     # The server forks its workers, which end without the handlers of `atexit`; these run in both cases.
-    close = Finalize(app, _closer(receipts, notifier), exitpriority=10)
+    close = Finalize(app, _closer(receipts, notifier, answering), exitpriority=10)
     app.extensions[CLOSE] = close
     receiver = Receiver(services.site, receipts, services.clock, services.ids)
     answers.install(app, services.ids)
@@ -38,6 +40,8 @@ def create_app(services: WebServices) -> Flask:
     app.wsgi_app = webhooks.ShortWay(  # type: ignore[method-assign]
         receiver, app.wsgi_app, lambda failed: answers.unexpected(failed, services.ids)
     )
+    if answering:
+        app.register_blueprint(bridges.blueprint(answering.bridges))
     app.register_blueprint(api.blueprint(services, site_masker(services.site)))
     app.register_blueprint(health.blueprint(services.ledger, services.clock))
     app.register_blueprint(metrics.blueprint(services.site, services.ledger, services.clock))
@@ -55,8 +59,10 @@ def _wake_nobody(lane: str) -> None:
     """The clock finds the work."""
 
 
-def _closer(receipts: ReceiptWriter, notifier: Notifier) -> Callable[[], None]:
+def _closer(receipts: ReceiptWriter, notifier: Notifier, answering: Answering | None) -> Callable[[], None]:
     def close() -> None:
+        if answering:
+            answering.close()
         receipts.close()
         notifier.close()
 

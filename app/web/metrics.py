@@ -26,6 +26,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     counting.REJECTED: ("Requests turned away at the door; connection is empty when unknown.", ("connection", "cause")),
     counting.STALE: ("Documents that came after a newer one.", ("connection",)),
     counting.FENCED: ("Results of workers that had lost their claim.", ("connection",)),
+    counting.POLLS: ("Looks of polls by what they came to.", ("connection", "poll", "outcome")),
+    counting.HEALED: ("Polled events that brought a change no message had told.", ("connection", "poll")),
+    counting.BRIDGE_REQUESTS: ("Questions of bridges by the status of their answer.", ("bridge", "status")),
+    counting.BRIDGE_SECONDS: ("How long questions of bridges took, added up.", ("bridge",)),
 }
 
 
@@ -56,7 +60,8 @@ class LedgerCollector(Collector):
         """All metrics as of now."""
         up = GaugeMetricFamily("backhaul_ledger_up", "1 when the ledger can be read.")
         try:
-            found = [*self._counters(), *self._waiting(), *self._lanes(), *self._clock_age()]
+            found = [*self._counters(), *self._waiting(), *self._lanes(), *self._tasks(), *self._polls()]
+            found += self._clock_age()
         except LedgerUnavailable:
             up.add_metric([], 0)
             return [up]
@@ -99,6 +104,24 @@ class LedgerCollector(Collector):
             paused.add_metric([name], 1 if state and state.paused else 0)
             opened.add_metric([name], 1 if state and state.open_until else 0)
         return [paused, opened]
+
+    def _tasks(self) -> list[Metric]:
+        family = GaugeMetricFamily("backhaul_tasks_open", "What waits for a person: see `backhaul tasks`.")
+        family.add_metric([], self._ledger.open_tasks())
+        return [family]
+
+    def _polls(self) -> list[Metric]:
+        family = GaugeMetricFamily(
+            "backhaul_poll_age_seconds",
+            "Since when a poll that is on was not read to its end.",
+            labels=("connection", "poll"),
+        )
+        now = self._clock.now()
+        for state in self._ledger.polls():
+            if state.on:
+                since = state.good_at or state.since
+                family.add_metric([state.key.connection, state.key.name], max(0.0, (now - since).total_seconds()))
+        return [family]
 
     def _clock_age(self) -> list[Metric]:
         family = GaugeMetricFamily(

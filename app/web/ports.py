@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from app.core.lane_state import LaneState
+from app.core.polls import PollState
 from app.core.ports import Clock, Ids
 from app.core.site import Site
-from app.model import LaneState, Rejection
+from app.model import Rejection
+from app.pipeline.bridge_ports import BridgeLedger
+from app.pipeline.engine_ports import KeepsTokens, SendsHttp
 from app.pipeline.receipts import ReceiptLedger
 from app.pipeline.story import StoryLedger
 
@@ -30,6 +34,9 @@ class WebLedger(Protocol):
     def waiting(self) -> Sequence[tuple[str, str, str, int, datetime]]:
         """(event or delivery, connection, state, how many, since when the oldest), of all that is not final."""
 
+    def polls(self) -> Sequence[PollState]:
+        """Where every poll stands that was ever on or run by hand."""
+
     def lanes(self) -> Sequence[LaneState]:
         """The connections that were ever paused or failed."""
 
@@ -44,6 +51,18 @@ class WebLedger(Protocol):
 
     def delivery(self, delivery_id: str) -> Row | None:
         """One delivery with its attempts."""
+
+    def tasks(self, filters: Mapping[str, str], limit: int) -> Sequence[Row]:
+        """Tasks, newest first. Raises ValueError for a filter that there is not."""
+
+    def task(self, task_id: str) -> Row | None:
+        """One task."""
+
+    def open_tasks(self) -> int:
+        """How many tasks are open."""
+
+    def close_task(self, task_id: str, who: str, note: str) -> bool:
+        """Close a task; False when it is not open."""
 
     def references(self, text: str | None, limit: int) -> Sequence[Row]:
         """Translations, history included; of the number `text` when given."""
@@ -61,7 +80,7 @@ class WebLedger(Protocol):
         """Call a connection again."""
 
 
-class HubLedger(WebLedger, ReceiptLedger, StoryLedger, Protocol):
+class HubLedger(WebLedger, BridgeLedger, ReceiptLedger, StoryLedger, Protocol):
     """All of the ledger that the web process uses."""
 
 
@@ -94,3 +113,15 @@ class WebServices(Protocol):
     @property
     def ids(self) -> Ids:
         """New ids."""
+
+    @property
+    def http(self) -> SendsHttp:
+        """The way out, for bridges."""
+
+    @property
+    def tokens(self) -> KeepsTokens | None:
+        """Where processes share the tokens of their logins."""
+
+    @property
+    def hide(self) -> Callable[[str, str], object]:
+        """Tells the log of a secret that came later."""

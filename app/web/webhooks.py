@@ -17,7 +17,8 @@ from app.web.answers import JSON, answer
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+#: All that HTTP has: what is not taken gets an answer of the hub's own.
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _ROOT = "/webhooks"
 _CHUNK = 64 * 1024
 
@@ -27,9 +28,9 @@ def blueprint(receiver: Receiver) -> Blueprint:
     pages = Blueprint("webhooks", __name__)
 
     # Every method comes in: an unknown connection is 404 whatever the method is.
-    @pages.route(f"{_ROOT}/<connection>", methods=_METHODS, provide_automatic_options=False)
+    @pages.route(f"{_ROOT}/<connection>", methods=METHODS, provide_automatic_options=False)
     def webhook(connection: str) -> Response:
-        reply = receiver.receive(_incoming(request.environ, connection))
+        reply = receiver.receive(incoming(request.environ, connection))
         return answer(reply.body, reply.status, reply.headers)
 
     return pages
@@ -51,7 +52,7 @@ class ShortWay:
         if root != _ROOT or environ["REQUEST_METHOD"] != "POST" or connection not in self._receiver.connections:
             return self._flask(environ, start_response)
         try:
-            reply = self._receiver.receive(_incoming(environ, connection))
+            reply = self._receiver.receive(incoming(environ, connection))
             body = dumps(reply.body)
         except Exception as error:
             return self._failed(error)(environ, start_response)
@@ -60,7 +61,8 @@ class ShortWay:
         return [body]
 
 
-def _incoming(environ: WSGIEnvironment, connection: str) -> Incoming:
+def incoming(environ: WSGIEnvironment, connection: str) -> Incoming:
+    """A request at one of the doors, its body not read yet."""
     length = get_content_length(environ)
     return Incoming(
         connection=connection,

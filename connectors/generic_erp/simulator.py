@@ -2,7 +2,8 @@
 
 Seed: {"orders": [{"externalNumber": "1004800", "number": "0000012E4"}]}; several orders may share an external number.
 {"forget": ["1004800"]} takes the orders of these external numbers away. `--derive PREFIX` answers for every number
-that was not seeded with one order called PREFIX + external number.
+that was not seeded with one order called PREFIX + external number. {"credit_notes": [{"number": …}]} puts credit notes
+there that somebody else made.
 
     python -m connectors.generic_erp.simulator --port 8701
 """
@@ -16,6 +17,7 @@ from typing import Any
 from flask import Flask, request
 
 from connectors import simserve
+from connectors.generic_erp.credit_notes import Notes, register
 from connectors.simkit import TOKEN, Answer, Simulator
 
 
@@ -44,8 +46,14 @@ class Orders:
 
 def create_app(*, token: str = TOKEN, derive: str | None = None) -> Flask:
     """The simulated ERP."""
-    orders = Orders(derive)
-    sim = Simulator("generic_erp", token=token, seed=orders.seed)
+    orders, notes = Orders(derive), Notes()
+
+    def seed(data: dict[str, Any]) -> dict[str, int]:
+        for row in data.get("credit_notes", ()):
+            notes.rows[row["number"]] = row
+        return {**orders.seed(data), "credit_notes": len(notes.rows)}
+
+    sim = Simulator("generic_erp", token=token, seed=seed)
 
     @sim.operation("find_order", "GET", "/orders")
     def find_order() -> Answer:
@@ -54,6 +62,8 @@ def create_app(*, token: str = TOKEN, derive: str | None = None) -> Flask:
             return Answer({"message": "externalNumber is missing"}, 400)
         found = orders.by_external(external)
         return Answer({"items": found, "total": len(found)})
+
+    register(sim, notes)
 
     @sim.operation("get_order", "GET", "/orders/<path:number>")
     def get_order(number: str) -> Answer:

@@ -5,21 +5,31 @@ another body it is refused. An RMA number can be announced once. Seed: {"locked"
 these, {"unlocked": [...]} ends that; {"refuse": [...]} and {"accept": [...]} do so with 422;
 {"returns": [{"rmaNumber": …}]} puts returns there that somebody else announced.
 
-    python -m connectors.generic_wms.simulator --port 8702
+    POST /_sim/grade  {"rma": "R-1/#1004800", "event": "return.graded", "url": "http://…/webhooks/wms_eu",
+                       "lines": [{"sku": "A", "received": 3, "accepted": 2, "rejected": 1, "condition": "B"}],
+                       "unexpected": [{"sku": "B", "received": 1}], "set": {"status": "…"},
+                       "copies": 10, "concurrent": true, "tamper": false, "secret": "…"}
+                      counts and grades (numbers are totals), and sends the signed event where there is a "url"; without
+                      an "rma" it is a parcel that nobody announced. Answers {"event": …, "statuses": [200, …]}
+
+    python -m connectors.generic_wms.simulator --port 8702 --secret whsec
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, Response, jsonify, request
 from jsonschema import Draft202012Validator
 
 from connectors import simserve
+from connectors.generic_wms.dock import Dock
 from connectors.simkit import TOKEN, Answer, Simulator
+from connectors.simsend import asked_for, send_signed
 
 _SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -29,12 +39,13 @@ class Warehouse:
 
     def __init__(self) -> None:
         self.returns: dict[str, dict[str, Any]] = {}
+        self.dock = Dock(self.returns)
         self.locked: set[str] = set()
         self.refused: set[str] = set()
         self._answers: dict[str, tuple[str, Answer]] = {}
         self._validators = {
             name: Draft202012Validator(json.loads((_SCHEMAS / f"{name}.json").read_text(encoding="utf-8")))
-            for name in ("announce_return", "announce_grouped_return", "update_tracking")
+            for name in ("announce_return", "announce_grouped_return", "update_tracking", "cancel_return")
         }
 
     def seed(self, data: dict[str, Any]) -> dict[str, int]:
@@ -78,6 +89,23 @@ class Warehouse:
         self.returns[rma]["parcels"] = body["parcels"]
         return Answer(self.returns[rma], effect=f"tracking of {rma} is {_numbers(body['parcels'])}")
 
+    def cancel(self, rma: str, body: Any) -> Answer:
+        """Wait for a return no longer, unless it has arrived."""
+        if refused := self._invalid("cancel_return", body):
+            return refused
+        row = self.returns.get(rma)
+        if row is None:
+            return Answer({"code": "UNKNOWN_RETURN", "message": f"no return {rma}"}, 404)
+        if rma in self.locked:
+            return Answer({"code": "LOCKED", "message": "the return is being counted"}, 423)
+        if row["status"] == "CANCELLED":
+            return Answer({"code": "ALREADY_CANCELLED", "message": f"{rma} is cancelled"}, 409)
+        if row["status"] != "EXPECTED":
+            return Answer({"code": "ALREADY_RECEIVED", "message": f"{rma} has arrived"}, 409)
+        row["status"] = "CANCELLED"
+        row.pop("updatedAt", None)
+        return Answer(self.dock.shown(row), effect=f"cancelled {rma}")
+
     def once(self, key: str | None, body: Any, act: Callable[[], Answer]) -> Answer:
         """Act, unless the same request came with this key before: then its first answer again."""
         if not key:
@@ -108,8 +136,8 @@ def _numbers(parcels: list[dict[str, Any]]) -> str:
     return ", ".join(parcel["trackingNumber"] for parcel in parcels)
 
 
-def create_app(*, token: str = TOKEN) -> Flask:
-    """The simulated warehouse."""
+def create_app(*, token: str = TOKEN, secret: str = "") -> Flask:
+    """The simulated warehouse. Without a secret it signs with the token."""
     warehouse = Warehouse()
     sim = Simulator("generic_wms", token=token, seed=warehouse.seed)
 
@@ -129,12 +157,42 @@ def create_app(*, token: str = TOKEN) -> Flask:
         found = [row for rma, row in warehouse.returns.items() if wanted in (None, rma)]
         return Answer({"items": found, "total": len(found)})
 
+    @sim.operation("get_return", "GET", "/returns/<number>")
+    def get_return(number: str) -> Answer:
+        found = [row for row in warehouse.returns.values() if row["returnNumber"] == number]
+        if not found:
+            return Answer({"code": "UNKNOWN_RETURN", "message": f"no return {number}"}, 404)
+        return Answer(warehouse.dock.shown(found[0]))
+
+    @sim.operation("cancel_return", "POST", "/returns/<path:rma>/cancel")
+    def cancel_return(rma: str) -> Answer:
+        body, key = request.get_json(force=True, silent=True), request.headers.get("Idempotency-Key")
+        return warehouse.once(key, body, lambda: warehouse.cancel(rma, body))
+
+    @sim.app.post("/_sim/grade")
+    def grade() -> tuple[Response, int]:
+        wanted = request.get_json(force=True)
+        try:
+            with sim.lock:
+                event = warehouse.dock.grade(wanted)
+        except KeyError as missing:
+            return jsonify(message=f"there is no {missing}"), 404
+        key = wanted.get("secret") or secret or token
+        sent = send_signed(wanted["url"], event, key, **asked_for(wanted)) if "url" in wanted else []
+        return jsonify(event=event, statuses=sent), 200
+
     return sim.app
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run as a program."""
-    simserve.main(lambda chosen: create_app(token=chosen.token), argv, about=__doc__ or "")
+
+    def options(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--secret", default="", help="signs what it sends; without one the token does")
+
+    simserve.main(
+        lambda chosen: create_app(token=chosen.token, secret=chosen.secret), argv, about=__doc__ or "", options=options
+    )
 
 
 if __name__ == "__main__":

@@ -4,10 +4,13 @@ Served with and without the prefix /api/v0. Beside what `connectors.simkit` tell
 
     POST /_sim/seed   {"return_orders": [whole objects], "build": [short forms, see `samples`],
                        "visible_after": {"<return order id>": 2},        the first 2 reads of it answer 404
-                       "quirks": {"short_pages": true, …}}               see `QUIRKS`
+                       "quirks": {"short_pages": true, …},               see `QUIRKS`
+                       "consumers": [{"order": "#1", "email": "…", "purchases": [{"id": "p-1", "sku": "A"}]}]}
     POST /_sim/send   {"event": "shipment.label_created", "id": "<shipment or return order id>", "url": "http://…",
                        "copies": 10, "concurrent": true, "set": {"updatedAt": "…"}, "secret": "…", "tamper": false}
                       sends the signed event and answers {"statuses": [200, …], "answers": […]}
+    POST /_sim/ask    {"url": "http://…/bridge/…/get-purchases", "request": {…}, "token": "…"} and what /_sim/send knows
+                      asks a bridge as the vendor would, signed, or with a bearer token when one is given
 
     python -m connectors.returnista.simulator --port 8703 --secret whsec
 """
@@ -17,7 +20,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +30,7 @@ from flask import Flask, Response, jsonify, request
 
 from app.core.signatures import sign
 from connectors import simserve
+from connectors.returnista.consumers import Consumers, register
 from connectors.returnista.samples import ACCOUNT, build_return_order, sample_id
 from connectors.simkit import TOKEN, Answer, Simulator
 
@@ -43,6 +47,8 @@ class Platform:
         self.orders: dict[str, dict[str, Any]] = {}
         self.hidden: dict[str, int] = {}
         self.quirks: dict[str, bool] = {}
+        self.consumers = Consumers(self.orders)
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def seed(self, data: dict[str, Any]) -> dict[str, Any]:
         """Add or replace return orders; those just built are answered whole."""
@@ -51,6 +57,7 @@ class Platform:
             self.orders[order["id"]] = order
         self.hidden.update(data.get("visible_after", {}))
         self.quirks.update(data.get("quirks", {}))
+        self.consumers.seed(data.get("consumers", []))
         return {"return_orders": len(self.orders), "built": built}
 
     def read(self, order_id: str) -> dict[str, Any] | None:
@@ -63,6 +70,14 @@ class Platform:
     def requests(self) -> list[dict[str, Any]]:
         """All return requests of all return orders."""
         return [one for order in self.orders.values() for one in order["returnRequests"]]
+
+    def resolve(self, request_id: str, status: str) -> bool:
+        """Set the status of a resolution; False when there is no such return request."""
+        found = [one for one in self.requests() if one["id"] == request_id]
+        for one in found:
+            one["resolution"]["status"] = status
+            one["updatedAt"] = self.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return bool(found)
 
     def event_data(self, event: str, object_id: str) -> dict[str, Any]:
         """What the event `event` carries about a shipment or return order. Raises KeyError when there is none."""
@@ -112,12 +127,18 @@ class Platform:
         for sign_ in (">=", "<=", ">", "<", ":"):
             name, found, value = wanted.partition(sign_)
             if found:
-                return [row for row in rows if _fits(row.get(name), sign_, value)]
+                return [row for row in rows if _fits(_at(row, name), sign_, value)]
         return rows
 
     def _sorted(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         key = request.args.get("sortBy", "createdAt")
         return sorted(rows, key=lambda row: str(row.get(key, "")), reverse=request.args.get("orderBy") == "desc")
+
+
+def _at(row: Any, path: str) -> Any:
+    for key in path.split("."):
+        row = row.get(key) if isinstance(row, dict) else None
+    return row
 
 
 def _fits(value: Any, sign_: str, wanted: str) -> bool:
@@ -131,6 +152,7 @@ def create_app(*, token: str = TOKEN, secret: str = SECRET) -> Flask:
     """The simulated platform, with one account."""
     platform = Platform()
     sim = Simulator("returnista", token=token, seed=platform.seed)
+    sim.app.extensions["platform"] = platform
     subscriptions: dict[str, Any] = {}
 
     def paths(*ends: str) -> list[str]:
@@ -154,15 +176,32 @@ def create_app(*, token: str = TOKEN, secret: str = SECRET) -> Flask:
     def list_return_requests() -> Answer:
         return platform.page(platform.requests())
 
-    @sim.operation("subscribe", "POST", *paths("webhook-subscription"))
-    def subscribe() -> Answer:
+    # By which call a resolution is updated is not documented: these are the likely ones.
+    def update_resolution(id_: str) -> Answer:
+        wanted = request.get_json(force=True)
+        status = str(wanted.get("resolution", wanted).get("status", ""))
+        if not platform.resolve(id_, status):
+            return _not_found("return request", id_)
+        return Answer({"id": id_, "resolution": {"status": status}}, effect=f"resolution of {id_}: {status}")
+
+    likely = paths("return-request/<id_>", "return-requests/<id_>", "return-request/<id_>/resolution")
+    for method, name in (("PATCH", ""), ("PUT", "_by_put"), ("POST", "_by_post")):
+        sim.operation(f"update_resolution{name}", method, *likely)(update_resolution)
+    register(sim, platform.consumers)
+
+    @sim.operation("create_subscription", "POST", *paths("webhook-subscription"))
+    def create_subscription() -> Answer:
         wanted = request.get_json(force=True)
         made = {"id": sample_id("subscription", str(len(subscriptions))), **wanted}
         subscriptions[made["id"]] = made
         return Answer(made, 201, effect=f"subscribed to {made.get('eventName')}")
 
-    @sim.operation("unsubscribe", "DELETE", *paths("webhook-subscription/<id_>"))
-    def unsubscribe(id_: str) -> Answer:
+    @sim.operation("list_subscriptions", "GET", *paths("webhook-subscriptions"))
+    def list_subscriptions() -> Answer:
+        return platform.page(list(subscriptions.values()))
+
+    @sim.operation("delete_subscription", "DELETE", *paths("webhook-subscription/<id_>"))
+    def delete_subscription(id_: str) -> Answer:
         gone = subscriptions.pop(id_, None)
         return Answer({}, effect=f"unsubscribed {id_}") if gone else _not_found("webhook subscription", id_)
 
@@ -178,18 +217,35 @@ def create_app(*, token: str = TOKEN, secret: str = SECRET) -> Flask:
         sent = send_event(wanted["url"], message, wanted.get("secret", secret), **_how(wanted))
         return jsonify(statuses=[status for status, _ in sent], answers=[text for _, text in sent]), 200
 
+    @sim.app.post("/_sim/ask")
+    def ask() -> Response:
+        wanted = request.get_json(force=True)
+        asked = send_event(wanted["url"], wanted["request"], wanted.get("secret", secret), **_how(wanted))
+        return jsonify(statuses=[status for status, _ in asked], answers=[text for _, text in asked])
+
     return sim.app
 
 
 def send_event(
-    url: str, message: Any, secret: str, *, copies: int = 1, concurrent: bool = False, tamper: bool = False
+    url: str,
+    message: Any,
+    secret: str,
+    *,
+    copies: int = 1,
+    concurrent: bool = False,
+    tamper: bool = False,
+    token: str = "",
 ) -> list[tuple[int, str]]:
-    """POST a signed event and give (status, answer) of each copy; status 0 is no answer. `tamper` spoils a byte."""
+    """POST a signed event and give (status, answer) of each copy; status 0 is no answer. `tamper` spoils a byte.
+
+    With a `token` it is shown instead of the signature.
+    """
     body = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
     scheme = {"scheme": "hmac_sha256", "header": "X-Signature", "encoding": "hex", "secrets": [secret]}
-    headers = {"Content-Type": "application/json", **sign(scheme, body, datetime.now(UTC))}
+    proof = {"Authorization": f"Bearer {token}"} if token else sign(scheme, body, datetime.now(UTC))
+    headers = {"Content-Type": "application/json", **proof}
     if tamper:
-        body = body.replace(b'"data":{', b'"data": {', 1)
+        body = body.replace(b":", b": ", 1)
 
     def post(_: int) -> tuple[int, str]:
         with requests.Session() as session:
@@ -198,14 +254,14 @@ def send_event(
                 answer = session.post(url, data=body, headers=headers, timeout=30)
             except requests.RequestException as error:
                 return 0, str(error)
-            return answer.status_code, answer.text[:500]
+            return answer.status_code, answer.text[:20_000]
 
     with ThreadPoolExecutor(copies if concurrent else 1) as pool:
         return list(pool.map(post, range(copies)))
 
 
 def _how(wanted: dict[str, Any]) -> dict[str, Any]:
-    return {name: wanted[name] for name in ("copies", "concurrent", "tamper") if name in wanted}
+    return {name: wanted[name] for name in ("copies", "concurrent", "tamper", "token") if name in wanted}
 
 
 def _not_found(what: str, id_: str) -> Answer:

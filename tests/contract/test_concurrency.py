@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from app.adapters.ledger import Ledger, open_ledger
-from app.model import Change, LaneState, NewDelivery
+from app.core.lane_state import LaneState
+from app.model import Change, NewDelivery
 from tests.contract.making import deliver, document, done, finish, key, known, later, new, put, receipt, received
 from tests.support import HandClock
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from app.adapters.ledger import Ledger
-from app.model import EventFinish, LaneState
+from app.core.lane_state import LaneState
+from app.model import EventFinish
 from tests.contract.making import claim, claim_ids, deliver, finish, later, received, state_of
 from tests.support import HandClock
 

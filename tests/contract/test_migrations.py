@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
 
@@ -19,7 +20,7 @@ from app.adapters.ledger.migrate import _MIGRATIONS
 from app.adapters.ledger.schema import REVISIONS
 from app.adapters.ledger.shared_schema import metadata
 from app.errors import ConfigError, LedgerUnavailable
-from tests.contract.making import received
+from tests.contract.making import claim_ids, deliver, received
 from tests.postgres import Cluster
 from tests.support import HandClock
 
@@ -74,6 +75,32 @@ def test_migrating_again_keeps_what_is_there(ledger_url: str, clock: HandClock) 
     migrate(ledger_url)
     assert len(ledger.events()) == 1
     ledger.close()
+
+
+def test_a_filled_ledger_of_the_first_version_keeps_what_it_holds(ledger_url: str, clock: HandClock) -> None:
+    ledger = open_ledger(ledger_url, clock=clock)
+    [delivery_id] = deliver(ledger, clock)
+    before = ledger.delivery(delivery_id)
+    ledger.close()
+    _go_back(ledger_url, "0001", ("tasks", "polls", "bridge_answers"))
+    assert schema_state(ledger_url) == "behind"
+    with pytest.raises(ConfigError, match="backhaul migrate"):
+        open_ledger(ledger_url, clock=clock)
+    migrate(ledger_url)
+    ledger = open_ledger(ledger_url, clock=clock)
+    assert ledger.delivery(delivery_id) == before
+    assert claim_ids(ledger) == [delivery_id] and ledger.tasks() == []
+    ledger.close()
+
+
+def _go_back(url: str, revision: str, tables: Sequence[str]) -> None:
+    """The ledger as an older program left it."""
+    engine = create_engine(parse(url), **({"module": sqlite_module()} if url.startswith("sqlite") else {}))
+    with engine.begin() as connection:
+        for table in tables:
+            connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))
+    engine.dispose()
 
 
 def test_tables_of_a_newer_program_are_refused(ledger_url: str, clock: HandClock) -> None:

@@ -13,11 +13,23 @@ from sqlalchemy.pool import Pool
 
 from app.adapters.ledger import Ledger, open_ledger
 from app.adapters.ledger.engine import sqlite_module
+from app.core.tasks import NewTask
 from tests.contract.making import attempt, claim, deliver, done, finish, key, known, new, receipt, received
 from tests.support import HandClock
 
 #: Tables that grow for ever. Reading one of them from end to end is the fault that this suite looks for.
-_GROWING = {"events", "documents", "changes", "deliveries", "calls", "attempts", "refs", "identifiers", "audit"}
+_GROWING = {
+    "events",
+    "documents",
+    "changes",
+    "deliveries",
+    "calls",
+    "attempts",
+    "refs",
+    "identifiers",
+    "audit",
+    "tasks",
+}
 
 
 class Watch:
@@ -107,6 +119,13 @@ def _do_everything(ledger: Ledger, clock: HandClock) -> None:
     ledger.event(event_work.event_id)
     ledger.delivery(work.delivery_id)
     ledger.retry([work.delivery_id, event_work.event_id], "me")
+    with ledger.write() as tx:
+        tx.carried(("return", "shop", "R-9"))
+        tx.add_tasks(work.document, [NewTask(new("tsk"), "law", "law:1", "no")])
+    ledger.open_tasks()
+    [task] = ledger.tasks({"state": "open"})
+    ledger.close_task(task["id"], "me")
+    ledger.task(task["id"])
 
 
 def test_nothing_reads_a_growing_table_from_end_to_end(busy: Ledger, clock: HandClock, watch: Watch) -> None:

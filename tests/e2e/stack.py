@@ -120,8 +120,10 @@ class Stack:
         self.http.trust_env = False
 
     def _write_site(self) -> None:
+        # Of the project's files only those of the vendors that play here.
+        others = shutil.ignore_patterns("*digital_river*", "*nshift*", "*fulfillment*", "*tryton*", "*bridge*")
         for name in ("config", "mappings"):
-            shutil.copytree(ROOT / name, self.site / name)
+            shutil.copytree(ROOT / name, self.site / name, ignore=others)
         self.rewrite_connections()
         self.write("config/hub.yaml", {"hub": HUB})
 

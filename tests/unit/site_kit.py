@@ -22,6 +22,7 @@ connections:
     settings:
       secrets: ["${SHOP_SECRET}", "${SHOP_OLD_SECRET:-}"]
       token: ${SHOP_TOKEN}
+    poll: {changed_returns: 5m}
   wms:
     connector: acme_wms
     system: warehouse
@@ -50,6 +51,19 @@ operations:
   get_return:
     method: GET
     path: /returns/{{ args.id }}
+  list_returns:
+    method: GET
+    path: /returns
+    query: {after: "{{ args.after }}", before: "{{ args.before | default(omit) }}"}
+poll:
+  - poll: changed_returns
+    operation: list_returns
+    with: {after: "{{ window.from }}", before: "{{ window.to }}"}
+    items: "{{ body.items }}"
+    every: 10m
+    window: {overlap: 5m, whole: "{{ items | length >= body.total }}"}
+    where: "{{ item.state != 'draft' }}"
+    payload: {topic: label.printed, id: "{{ item.id }}/{{ item.changed }}", return: "{{ item.id }}"}
 inbound:
   verify: {scheme: hmac_sha256, header: X-Shop-Signature, encoding: hex, secrets: "{{ settings.secrets }}"}
   ack: {status: 200, within: 3s}
@@ -59,6 +73,7 @@ inbound:
   ignore: [ping]
   fetch: {operation: get_return, with: {id: "{{ payload.return }}"}, as: detail}
   mapping: acme_shop.to_return
+  capture: [{reference: order, id: "{{ detail.erp | default(none) }}", system: erp, from: "{{ return.number }}"}]
 """,
     "connectors/acme_wms/connector.yaml": """\
 connector: acme_wms
@@ -162,6 +177,65 @@ missing: park
 """,
     "mappings/tables/old_orders.csv": "from,to\n#1,0001\n",
     "mappings/tables/acme_reasons.yaml": "too_small: SIZE\nbroken: 'DAMAGED'\n",
+}
+
+#: The same site with somebody who asks, and where the hub has to log in.
+ASKED = {
+    **FILES,
+    "config/connections.yaml": FILES["config/connections.yaml"]
+    + """\
+  portal:
+    connector: acme_portal
+    limits: {timeout: 5s}
+    settings: {login_url: "https://login.example", user: shop, password: "${WMS_TOKEN}", secret: "${SHOP_SECRET}"}
+""",
+    "config/bridges.yaml": """\
+bridges:
+  - bridge: find_return
+    source: portal
+    path: find-return
+    deadline: 8s
+    calls:
+      - {to: wms.find, mapping: question.to_acme_wms}
+    answer: question.from_acme_wms
+    empty: {status: 404, body: {none: "{{ request.rma }}"}}
+    trace: ["{{ request.rma }}"]
+""",
+    "connectors/acme_portal/connector.yaml": """\
+connector: acme_portal
+settings:
+  base_url: {default: "https://portal.example/api"}
+  login_url: {required: true}
+  user: {required: true}
+  password: {required: true, secret: true}
+  secret: {required: true, secret: true}
+auth:
+  scheme: token
+  login:
+    url: "{{ settings.login_url }}/token"
+    json: {user: "{{ settings.user }}", password: "{{ settings.password }}"}
+    token: "{{ body.access_token }}"
+    refresh_token: "{{ body.refresh_token }}"
+    expires_in: "{{ body.expires_in }}"
+  refresh:
+    url: "{{ settings.login_url }}/token"
+    form: {refresh_token: "{{ refresh_token }}"}
+    token: "{{ body.access_token }}"
+  early: 60s
+operations:
+  ping: {method: GET, path: /ping}
+bridge:
+  verify: {scheme: bearer, tokens: "{{ settings.secret }}"}
+  errors: {body: {code: "{{ code }}"}}
+""",
+    "mappings/question.to_acme_wms.yaml": """\
+mapping: question.to_acme_wms
+args: {rma: "{{ request.rma }}"}
+""",
+    "mappings/question.from_acme_wms.yaml": """\
+mapping: question.from_acme_wms
+body: {number: "{{ answers[0].items[0].number }}"}
+""",
 }
 
 

@@ -12,13 +12,23 @@ from werkzeug.test import TestResponse
 
 from app.core.masking import HIDDEN
 from app.core.signatures import sign
-from app.model import Change, DeliveryFinish, Document, EventFinish, Identifier, NewDelivery, Reference, ReferenceKey
+from app.core.tasks import NewTask
+from app.model import (
+    Change,
+    DeliveryFinish,
+    Document,
+    EventFinish,
+    Identifier,
+    NewDelivery,
+    Reference,
+    ReferenceKey,
+)
 from app.web.app import CLOSE, create_app
 from tests.unit.door_kit import NOW, SECRET, TOKEN, VERIFY, Services, make_site
 
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 PATHS = ["/api/events", "/api/events/x", "/api/returns/1", "/api/deliveries", "/api/deliveries/x", "/api/parked"]
-PATHS += ["/api/references", "/api/rejections"]
+PATHS += ["/api/references", "/api/rejections", "/api/tasks", "/api/tasks/x"]
 PERSON = {"email": "ann@shop.example", "nick": "Annie", "note": f"password is {SECRET}"}
 
 
@@ -176,3 +186,29 @@ def test_acts_are_posts_and_an_outage_is_a_503(app: Flask, services: Services) -
     response = get(app, "/api/events")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert response.json["error"]["code"] == "ledger_unavailable"
+
+
+def raise_task(services: Services) -> None:
+    document = Document("doc_1", "return", "shop", "r-1", 0, "", NOW, {"id": "r-1"}, PERSON, "evt_1", "s")
+    with services.ledger.write() as tx:
+        tx.add_tasks(document, [NewTask("tsk_1", "law", "law:1", "told by ann@shop.example", {"email": "a@b.example"})])
+
+
+def test_open_tasks_are_listed_masked_and_closed_once(app: Flask, services: Services) -> None:
+    raise_task(services)
+    (task,) = get(app, "/api/tasks").json["tasks"]
+    assert (task["task_id"], task["kind"], task["object_id"], task["state"]) == ("tsk_1", "law", "r-1", "open")
+    assert task["data"]["email"] == HIDDEN
+    assert get(app, "/api/tasks/tsk_1").json == task
+    done = act(app, "/api/tasks/tsk_1/close", json={"note": "counted again"})
+    assert (done.status_code, done.json) == (200, {"task": "tsk_1", "state": "closed"})
+    assert get(app, "/api/tasks").json["tasks"] == []
+    (closed,) = get(app, "/api/tasks?state=closed").json["tasks"]
+    assert (closed["closed_by"], closed["note"]) == ("api", "counted again")
+    again = act(app, "/api/tasks/tsk_1/close")
+    assert (again.status_code, again.json["error"]["code"]) == (409, "not_closed")
+
+
+def test_a_task_that_there_is_not_and_a_state_that_there_is_not_are_told(app: Flask) -> None:
+    assert act(app, "/api/tasks/tsk_9/close").status_code == 404
+    assert get(app, "/api/tasks?state=lost").json["error"]["code"] == "bad_filter"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.changes import RETURN_CHANGES, changes
-from app.core.documents import broken_laws, identifiers
+from app.core.documents import Breach, broken_laws, clashes, identifiers
+from app.model import Document
 
 
 def a_return(**parts: Any) -> dict[str, Any]:
@@ -97,8 +99,30 @@ def test_a_refund_starts_changes_and_closes() -> None:
 
 
 def test_broken_quantity_laws_are_named() -> None:
-    found = list(broken_laws(a_return(lines=[line(announced=1, received=2, accepted=2, rejected=1)])))
-    assert found == ["line l1: received 2 of 1 announced", "line l1: 3 accepted or rejected of 2 received"]
+    broken = a_return(lines=[line(announced=1, received=2, accepted=2, rejected=1)])
+    assert list(broken_laws("return", broken)) == [
+        Breach("received:l1:2>1", "line l1: received 2 of 1 announced"),
+        Breach("decided:l1:3>2", "line l1: 3 accepted or rejected of 2 received"),
+    ]
+    assert list(broken_laws("return", a_return(lines=[line(announced=1, accepted=2)]))) == []
+
+
+def test_a_state_seen_late_tells_the_approval_that_it_follows_from() -> None:
+    assert names(a_return(state="requested"), a_return(state="received")) == ["return.approved"]
+    assert names(a_return(state="approved"), a_return(state="received")) == []
+    assert names(a_return(state="requested"), a_return(state="closed")) == []
+
+
+def test_two_pictures_under_one_version_clash_and_no_others_do() -> None:
+    def document(version: str, **body: Any) -> Document:
+        now = datetime(2026, 11, 22, tzinfo=UTC)
+        return Document("doc_1", "return", "shop", "ro-1", 0, version, now, body, {}, "evt_1", "s")
+
+    assert clashes(document("v1", a=1), document("v1", a=2))
+    assert not clashes(document("v1", a=1), document("v1", a=1))
+    assert not clashes(document("v2", a=1), document("v1", a=2))
+    assert not clashes(document("", a=1), document("", a=2))
+    assert not clashes(document("v1", a=1), None)
 
 
 def test_every_number_of_a_return_can_be_searched_and_only_its_own_link() -> None:

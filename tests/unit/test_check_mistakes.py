@@ -9,7 +9,8 @@ import pytest
 
 from app.adapters.files import check
 from app.core.yamltext import parse_yaml
-from tests.unit.site_kit import ENV, FILES, write
+from tests.unit.site_kit import ASKED as FILES
+from tests.unit.site_kit import ENV, write
 
 
 @dataclass(frozen=True)

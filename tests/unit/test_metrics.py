@@ -8,6 +8,8 @@ from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.signatures import sign
+from app.core.tasks import NewTask
+from app.model import Document
 from app.web.app import CLOSE
 from tests.unit.door_kit import NOW, VERIFY, Services
 
@@ -60,6 +62,15 @@ def test_the_age_of_the_clock_is_told_once_there_was_one(app: Flask, services: S
     assert read(app)["backhaul_clock_age_seconds", ()] == 0
     services.clock.move(13)
     assert read(app)["backhaul_clock_age_seconds", ()] == 10
+
+
+def test_open_tasks_are_counted(app: Flask, services: Services) -> None:
+    assert read(app)["backhaul_tasks_open", ()] == 0
+    document = Document("doc_1", "return", "shop", "r-1", 0, "", NOW, {}, {}, "evt_1", "s")
+    with services.ledger.write() as tx:
+        tx.add_tasks(document, [NewTask(f"tsk_{number}", "law", f"law:{number}", "no") for number in range(3)])
+    services.ledger.close_task("tsk_0", "me", "")
+    assert read(app)["backhaul_tasks_open", ()] == 2
 
 
 def test_a_counter_that_nobody_described_is_shown_all_the_same(app: Flask, services: Services) -> None:

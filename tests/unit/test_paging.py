@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,6 +40,15 @@ def test_a_list_is_read_page_by_page_and_repeats_are_dropped(ledger: Ledger, clo
     last = {"data": [{"id": "b"}, {"id": "c"}]}
     assert pages_of(made, target, first, last) == ["a", "b", "c"]
     assert [request.url.partition("?")[2] for request in target.requests] == ["page=1&limit=2", "page=2&limit=2"]
+
+
+def test_what_was_asked_for_may_end_a_list(ledger: Ledger, clock: HandClock) -> None:
+    target = Target()
+    until = replace(paging(), next=value("{{ page + 1 if (body.data | last).id < args.until else none }}"))
+    made = caller(ledger, clock, target, method="GET", paging=until)
+    left = [{"data": [{"id": "a"}, {"id": "b"}]}, {"data": [{"id": "c"}]}]
+    target.answer = lambda request: ok(left.pop(0))
+    assert [item["id"] for item in made.pages("acme_eu", "announce", {"until": "c"})] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("back", [1, 2, 0])

@@ -7,16 +7,19 @@ from contextlib import contextmanager
 
 from app.adapters.ledger import engine
 from app.adapters.ledger.acts import Acting
+from app.adapters.ledger.bridge_answers import BridgeAnswers
 from app.adapters.ledger.claims import Claiming
 from app.adapters.ledger.engine import Database, sqlite_is_safe, sqlite_version
 from app.adapters.ledger.finishes import Finishing
 from app.adapters.ledger.lanes import Lanes
 from app.adapters.ledger.migrate import SchemaState, migrate, schema_state, state_of
+from app.adapters.ledger.polls import Polling, PollWriting
 from app.adapters.ledger.queries import Queries
 from app.adapters.ledger.receipts import Receiving
 from app.adapters.ledger.references import Referring
 from app.adapters.ledger.sharing import Sharing
 from app.adapters.ledger.story import Stories, StoryRows
+from app.adapters.ledger.tasks import Tasks, TaskWriting
 from app.core.ports import Clock
 from app.errors import ConfigError
 
@@ -33,11 +36,11 @@ __all__ = [
 ]
 
 
-class Transaction(Finishing):
+class Transaction(Finishing, TaskWriting, PollWriting):
     """One transaction of the ledger: all of it is written, or none."""
 
 
-class Ledger(Receiving, Claiming, Lanes, Referring, Sharing, Acting, Queries, Stories):
+class Ledger(Receiving, Claiming, Lanes, Referring, Sharing, Acting, Queries, Stories, Tasks, Polling, BridgeAnswers):
     """The ledger. One per process, shared by its threads. Every method may raise `LedgerUnavailable`."""
 
     @contextmanager

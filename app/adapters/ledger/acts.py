@@ -11,6 +11,7 @@ from app.adapters.ledger.engine import once
 from app.adapters.ledger.finishes import Finishing
 from app.adapters.ledger.schema import attempts, calls, deliveries, events
 from app.adapters.ledger.store import Store, bare
+from app.model import CallState
 
 Verdict = Literal["delivered", "retry", "dead"]
 
@@ -33,6 +34,7 @@ _seen_deliveries = (
         deliveries.c.resends,
         deliveries.c.sent,
         deliveries.c.lane,
+        deliveries.c.waits_for,
     )
     .where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(deliveries.c.seq)
@@ -54,7 +56,9 @@ _last_call = (
     )
     .subquery()
 )
-_rejected = select(_last_call.c.delivery_id).where(_last_call.c.back == 1, _last_call.c.outcome == "rejected")
+_answered = select(_last_call.c.delivery_id).where(
+    _last_call.c.back == 1, or_(_last_call.c.outcome == "rejected", _last_call.c.outcome == "review")
+)
 
 
 def _due_now(table: Any, state: str) -> Any:
@@ -92,8 +96,10 @@ _settle = (
         lane=bindparam("new_lane"),
         because=bindparam("new_because"),
         fault=bindparam("new_fault"),
+        resends=bindparam("new_resends"),
         sent=False,
         waits_for=None,
+        parked_at=None,
         updated_at=bindparam("now"),
     )
 )
@@ -102,10 +108,16 @@ _settle = (
 def _upsert_call(db: Any) -> Any:
     adding = db.insert(calls)
     changed = {"state": adding.excluded.state, "updated_at": adding.excluded.updated_at}
+    # The answer that a person looked at stays: the next calls may build on it.
     return adding.on_conflict_do_update(index_elements=["delivery_id", "step"], set_=changed)
 
 
 _put_call = once(_upsert_call)
+_reviewed = (
+    update(calls)
+    .where(calls.c.delivery_id.in_(bindparam("ids", expanding=True)), calls.c.state == "review")
+    .values(state="refused", updated_at=bindparam("now"))
+)
 
 
 class Acting(Store):
@@ -115,7 +127,8 @@ class Acting(Store):
         """Make these events and deliveries due now; the ids of those that could be woken.
 
         That is what is dead, unknown, unreadable, parked, in conflict or waiting. A dead delivery whose last call was
-        rejected is sent under a new idempotency key: the target would answer the old one with the same rejection.
+        rejected, and one that a person reviewed, is sent under a new idempotency key: the target would answer the old
+        one as before.
         """
         if not ids:
             return []
@@ -124,14 +137,14 @@ class Acting(Store):
             return self._retry_events(connection, tx, ids, who) + self._retry_deliveries(connection, tx, ids, who)
 
     def resolve(self, delivery_id: str, verdict: Verdict, who: str, *, next_lane: str = "") -> bool:
-        """Settle a delivery in doubt: it arrived, it did not (send it again), or give it up. False: not in doubt.
+        """Settle what is in doubt or waits for a person: it is done, send it again, or give it up. False: neither.
 
         `next_lane` is the connection of the route's next call, if it has one: a delivered call leads on to it.
         """
         with self._db.write() as connection:
             tx = Finishing(self._db, connection, self._now())
             row = connection.execute(_seen_deliveries, {"ids": [delivery_id]}).first()
-            if row is None or row.state != "in_doubt":
+            if row is None or not (row.state == "in_doubt" or (row.state == "parked" and row.waits_for is None)):
                 return False
             now = self._now()
             goes_on = verdict == "retry" or (verdict == "delivered" and bool(next_lane))
@@ -147,12 +160,15 @@ class Acting(Store):
                     "new_lane": bare(next_lane) if moves else row.lane,
                     "new_because": f"{who} says: {verdict}",
                     "new_fault": _fault(verdict),
+                    # Who looked at an answer and says "again" wants another one; in doubt the old key still protects.
+                    "new_resends": row.resends + int(verdict == "retry" and row.state == "parked"),
                     "now": now,
                 },
             )
-            if verdict == "delivered":
+            if verdict != "dead":
                 call = {"delivery_id": delivery_id, "step": row.step, "connection": row.lane, "operation": ""}
-                told = {"idempotency_key": "", "state": "delivered", "answer": "null", "updated_at": now}
+                said: CallState = "delivered" if verdict == "delivered" else "send"
+                told = {"idempotency_key": "", "state": said, "answer": "null", "updated_at": now}
                 connection.execute(_put_call(self._db), [{**call, **told}])
             tx.audit(who, f"resolve {verdict}", delivery_id, _before(row), {"state": state})
         return True
@@ -169,12 +185,13 @@ class Acting(Store):
     def _retry_deliveries(self, connection: Connection, tx: Finishing, ids: Sequence[str], who: str) -> list[str]:
         found = connection.execute(_seen_deliveries, {"ids": list(ids)}).all()
         rows = [row for row in found if row.state in DELIVERIES_TO_RETRY]
-        dead = [row.id for row in rows if row.state == "dead"]
-        rejected = set(connection.scalars(_rejected, {"ids": dead})) if dead else set()
+        ended = [row.id for row in rows if row.state == "dead" or (row.state == "parked" and row.waits_for is None)]
+        rejected = set(connection.scalars(_answered, {"ids": ended})) if ended else set()
         now = self._now()
         woken = [{"row_id": row.id, "anew": int(row.id in rejected), "now": now} for row in rows]
         if woken:
             connection.execute(_wake_delivery, woken)
+            connection.execute(_reviewed, {"ids": [row.id for row in rows], "now": now})
         for row in rows:
             after = {"state": "ready", "resends": row.resends + int(row.id in rejected)}
             tx.audit(who, "retry", row.id, {**_before(row), "resends": row.resends}, after)

@@ -5,7 +5,7 @@ A claimed row's `due_at` is the end of its lease. When its worker dies, the row 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -27,13 +27,13 @@ from sqlalchemy import (
 )
 
 from app.adapters.ledger.columns import from_ms
-from app.adapters.ledger.rows import to_document, to_event_work
+from app.adapters.ledger.rows import to_delivery_work, to_document, to_event_work
 from app.adapters.ledger.schema import calls, changes, deliveries, documents, events
-from app.adapters.ledger.shared_schema import lanes
+from app.adapters.ledger.shared_schema import lanes, polls
 from app.adapters.ledger.statements import Statement, among
 from app.adapters.ledger.store import Store, ahead, bare
 from app.core.jsontext import loads
-from app.model import Change, DeliveryWork, Document, EventWork
+from app.model import CallRow, DeliveryWork, EventWork
 
 #: Work that has taken down so many workers in a row is set aside instead of taking down the next.
 DEADLY = 5
@@ -106,12 +106,29 @@ def _claim(table: Table, lane: Any, *returned: Any) -> Any:
     return update(table).where(c.seq.in_(select(picked.c.seq))).values(values).returning(*returned)
 
 
-_event_columns = ("id", "connection", "type", "received_at", "headers", "body", "attempts", "began_at", "seq", "state")
+_event_columns = (
+    *("id", "connection", "type", "received_at", "headers", "body", "attempts", "began_at", "waits_for", "seq"),
+    "state",
+)
 _claim_events = Statement(
     lambda _dialect: _claim(events, events.c.connection, *(events.c[name] for name in _event_columns))
 )
 _claim_deliveries = Statement(lambda _dialect: _claim(deliveries, deliveries.c.lane, deliveries.c.id))
-_own = ("id", "route", "part", "lane", "step", "claimed_from", "attempts", "resends", "sent", "began_at", "parked_at")
+_own = (
+    "id",
+    "route",
+    "part",
+    "lane",
+    "step",
+    "claimed_from",
+    "attempts",
+    "resends",
+    "sent",
+    "began_at",
+    "created_at",
+    "parked_at",
+    "because",
+)
 _pictured = ("kind", "connection", "object_id", "version", "observed_at", "event_id", "stamp", "stale", "body", "raw")
 _claimed = Statement(
     lambda dialect: (
@@ -130,8 +147,8 @@ _claimed = Statement(
         .order_by(deliveries.c.seq)
     )
 )
-_answers = Statement(
-    lambda dialect: select(calls.c.delivery_id, calls.c.step, calls.c.answer).where(
+_calls = Statement(
+    lambda dialect: select(calls.c.delivery_id, calls.c.step, calls.c.state, calls.c.answer).where(
         among(dialect, calls.c.delivery_id, "ids")
     )
 )
@@ -177,15 +194,21 @@ def _lanes_of(table: Table, lane: Any) -> Any:
     )
     hops = first.union_all(select(following).where(first.c.lane.is_not(None)))
     found = _any(lane == hops.c.lane, *_claimable(table)).is_not(None)
-    shut = exists().where(
-        lanes.c.connection == hops.c.lane,
+    return select(hops.c.lane).where(hops.c.lane.is_not(None), ~_shut(hops.c.lane), found)
+
+
+def _shut(connection: Any) -> Any:
+    return exists().where(
+        lanes.c.connection == connection,
         or_(lanes.c.paused, lanes.c.open_until > _now, lanes.c.trial_until > _now),
     )
-    return select(hops.c.lane).where(hops.c.lane.is_not(None), ~shut, found)
 
 
 _event_lanes = _lanes_of(events, events.c.connection)
 _delivery_lanes = _lanes_of(deliveries, deliveries.c.lane)
+_poll_lanes = (
+    select(polls.c.connection).where(polls.c.active, polls.c.due_at <= _now, ~_shut(polls.c.connection)).distinct()
+)
 
 
 def _counted(table: Table, lane: Any) -> Any:
@@ -208,11 +231,13 @@ class Claiming(Store):
     """Hands out due work. Every method raises `LedgerUnavailable`."""
 
     def due_lanes(self) -> list[str]:
-        """The lanes ("in:shop", "out:wms") with something claimable now, but for those paused or shut by a breaker."""
+        """The lanes ("in:shop", "out:wms", "poll:shop") with something claimable now, but for those paused or shut by a
+        breaker."""
         now = {"now": self._now()}
         with self._db.read() as connection:
             reads = [f"in:{lane}" for lane in connection.scalars(_event_lanes, now)]
-            return reads + [f"out:{lane}" for lane in connection.scalars(_delivery_lanes, now)]
+            writes = [f"out:{lane}" for lane in connection.scalars(_delivery_lanes, now)]
+            return reads + writes + [f"poll:{lane}" for lane in connection.scalars(_poll_lanes, now)]
 
     def claim_events(self, connection: str, limit: int, lease_s: float, token: str) -> list[EventWork]:
         """Take up to `limit` due events of a connection, oldest due first. A token is used for one claim only."""
@@ -228,13 +253,15 @@ class Claiming(Store):
         with self._db.write() as db:
             found = _claim_deliveries.rows(db, self._claim_of(connection, limit, lease_s, token))
             rows = _claimed.rows(db, {"ids": [row.id for row in found], "holder": token}) if found else []
-            later = [row.own_id for row in rows if row.own_step]
-            answers = _answers.rows(db, {"ids": later}) if later else []
+            later = [row.own_id for row in rows if not _untouched(row)]
+            made = _calls.rows(db, {"ids": later}) if later else []
         # Parsed after the transaction, and once for all changes of a picture.
         pictures = {row.id: row for row in rows}
         parsed = {key: to_document(row) for key, row in pictures.items()}
-        told = {(row.delivery_id, row.step): row.answer for row in answers}
-        return [_to_delivery_work(row, parsed[row.id], told) for row in rows]
+        told: dict[str, dict[int, CallRow]] = {}
+        for row in made:
+            told.setdefault(row.delivery_id, {})[row.step] = CallRow(row.state, loads(row.answer))
+        return [to_delivery_work(row, parsed[row.id], told.get(row.own_id, {})) for row in rows]
 
     def renew(self, token: str, lease_s: float) -> int:
         """Move the end of the lease of all that the token still holds; how many that is."""
@@ -269,21 +296,7 @@ class Claiming(Store):
         return {"in_lane": lane, "limit": limit, "holder": token, "now": now, "lease_end": ahead(now, lease_s)}
 
 
-def _to_delivery_work(row: Any, document: Document, told: Mapping[tuple[str, int], str]) -> DeliveryWork:
-    return DeliveryWork(
-        delivery_id=row.own_id,
-        route=row.own_route,
-        part=row.own_part,
-        lane=row.own_lane,
-        step=row.own_step,
-        came_from=row.own_claimed_from,
-        attempts=row.own_attempts,
-        resends=row.own_resends,
-        sent=bool(row.own_sent),
-        created_at=from_ms(row.own_began_at),
-        parked_at=None if row.own_parked_at is None else from_ms(row.own_parked_at),
-        document=document,
-        change=Change(row.change_name, row.change_key, loads(row.change_data)),
-        change_id=row.change_id,
-        answers=tuple(loads(told.get((row.own_id, step), "null")) for step in range(row.own_step)),
-    )
+def _untouched(row: Any) -> bool:
+    """Whether it is on its very first try at its first call: nothing is written of its calls yet."""
+    first = row.own_step == 0 and row.own_attempts == 1 and not row.own_sent
+    return first and row.own_began_at == row.own_created_at

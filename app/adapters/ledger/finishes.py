@@ -33,7 +33,7 @@ _held_events = Statement(
 _held_deliveries = Statement(
     lambda dialect: (
         select(
-            *(deliveries.c[name] for name in ("id", "claimed_at", "step", "lane", "sent", "parked_at")),
+            *(deliveries.c[name] for name in ("id", "claimed_at", "step", "lane", "sent", "parked_at", "resends")),
             *(documents.c[name] for name in ("kind", "connection", "object_id")),
         )
         .join_from(deliveries, documents, documents.c.id == deliveries.c.document_id)
@@ -68,7 +68,7 @@ def _finishing(table: Table, *more: str) -> Many:
 
 
 _finish_events = _finishing(events, "document_id")
-_finish_deliveries = _finishing(deliveries, "step", "lane", "sent", "parked_at")
+_finish_deliveries = _finishing(deliveries, "step", "lane", "sent", "parked_at", "resends")
 _insert_attempts = insert_many(
     attempts, tuple(column.name for column in attempts.c), lambda adding: adding.on_conflict_do_nothing()
 )
@@ -169,17 +169,17 @@ class Finishing(ReferenceWriting):
         # A new step has not been sent; and where nothing was tried, what an earlier try may have done still holds.
         row["new_sent"] = False if moved_on else finish.sent or (held.sent and not finish.counted)
         row["new_parked_at"] = self._now if parked and since is None else since
+        row["new_resends"] = held.resends + 1 if finish.new_key else held.resends
         return row
 
     def _call(self, finish: DeliveryFinish, held: Any) -> dict[str, object]:
-        done = finish.state == "done" or finish.step > held.step
         return {
             "delivery_id": finish.delivery_id,
             "step": held.step,
             "connection": held.lane,
             "operation": finish.operation,
             "idempotency_key": finish.idempotency_key,
-            "state": "delivered" if done else finish.state,
+            "state": finish.call_state,
             "answer": dump_text(finish.answer),
             "updated_at": self._now,
         }

@@ -12,7 +12,7 @@ from app.adapters.ledger.finishes import Finishing
 from app.adapters.ledger.schema import deliveries, events
 from app.adapters.ledger.shared_schema import lanes, permits
 from app.adapters.ledger.store import Store, ahead
-from app.model import LaneState
+from app.core.lane_state import LaneState
 
 #: A bucket holds what flows in this long: little, so that no second sees much more than its share.
 BURST_S = 0.2

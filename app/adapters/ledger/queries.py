@@ -14,7 +14,7 @@ from app.core.jsontext import loads
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES
 
 _TIMES = frozenset(
-    {"at", "due_at", "received_at", "created_at", "updated_at", "claimed_at", "parked_at", "observed_at"}
+    {"at", "due_at", "received_at", "created_at", "updated_at", "claimed_at", "parked_at", "observed_at", "closed_at"}
 )
 _HIDDEN = frozenset({"seq", "token", "claimed_from", "deaths", "began_at", "headers", "body", "raw"})
 _event_columns = [column for column in events.c if column.name not in _HIDDEN]

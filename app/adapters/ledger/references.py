@@ -162,6 +162,6 @@ def _row(reference: Reference, now: int) -> dict[str, object]:
         "origin": reference.origin,
         "at": to_ms(reference.at),
         "recorded_at": now,
-        "source_id": source.get("attempt") or source.get("delivery"),
+        "source_id": source.get("attempt") or source.get("delivery") or source.get("event"),
         "evidence": dump_text(evidence),
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from app.adapters.ledger.columns import from_ms, to_ms
 from app.core.jsontext import dump_text, loads
-from app.model import Attempt, Document, EventWork
+from app.model import Attempt, CallRow, Change, DeliveryWork, Document, EventWork, Json
 
 
 def to_document(row: Any) -> Document:
@@ -58,7 +59,35 @@ def to_event_work(row: Any) -> EventWork:
         body=row.body,
         attempts=row.attempts,
         created_at=from_ms(row.began_at),
+        waits_for=row.waits_for or "",
     )
+
+
+def to_delivery_work(row: Any, document: Document, told: Mapping[int, CallRow]) -> DeliveryWork:
+    """The work of a claimed row of `deliveries`, whose columns are called own_…; `told` are the rows of its calls."""
+    return DeliveryWork(
+        delivery_id=row.own_id,
+        route=row.own_route,
+        part=row.own_part,
+        lane=row.own_lane,
+        step=row.own_step,
+        came_from=row.own_claimed_from,
+        attempts=row.own_attempts,
+        resends=row.own_resends,
+        sent=bool(row.own_sent),
+        created_at=from_ms(row.own_began_at),
+        parked_at=None if row.own_parked_at is None else from_ms(row.own_parked_at),
+        because=row.own_because,
+        document=document,
+        change=Change(row.change_name, row.change_key, loads(row.change_data)),
+        change_id=row.change_id,
+        answers=tuple(_answer(told.get(step)) for step in range(row.own_step)),
+        calls=told,
+    )
+
+
+def _answer(told: CallRow | None) -> Json:
+    return told.answer if told is not None and told.state == "delivered" else None
 
 
 def from_attempt(attempt: Attempt) -> dict[str, object]:

@@ -28,7 +28,7 @@ from app.adapters.ledger.columns import Counter, Key, Millis, Words
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES
 
 #: Every revision of the schema, oldest first; the last one is what this program works with.
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 
 metadata = MetaData()
 
@@ -208,7 +208,7 @@ refs = Table(
     Column("at", Millis, nullable=False),
     Column("recorded_at", Millis, nullable=False),
     Column("superseded_at", Millis),
-    Column("source_id", Text),  # the attempt or delivery that brought it
+    Column("source_id", Text),  # the attempt, delivery or event that brought it
     Column("evidence", Text, nullable=False),
 )
 _index("uq_refs_current", refs.c.key, where="superseded_at IS NULL", unique=True)
@@ -243,3 +243,25 @@ audit = Table(
     Column("after", Text, nullable=False),
 )
 Index("ix_audit_target", audit.c.target)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("seq", Counter, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("at", Millis, nullable=False),
+    Column("kind", Text, nullable=False),  # "law", "reversal" …
+    Column("object_kind", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("object_id", Key, nullable=False),
+    Column("key", Key, nullable=False),
+    Column("because", Words, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("state", Text, nullable=False),  # "open" or "closed"
+    Column("closed_at", Millis),
+    Column("closed_by", Words),
+    Column("note", Words),
+    UniqueConstraint("id", name="uq_tasks_id"),
+    UniqueConstraint("object_kind", "connection", "object_id", "key", name="uq_tasks_key"),
+)
+_index("ix_tasks_open", tasks.c.seq, where="state = 'open'")

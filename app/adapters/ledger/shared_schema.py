@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Integer, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
-from app.adapters.ledger.columns import Counter, Millis, Words
+from app.adapters.ledger.columns import Counter, Key, Millis, Words
 from app.adapters.ledger.schema import metadata
 
 lanes = Table(
@@ -66,3 +78,49 @@ site_versions = Table(
     Column("at", Millis, nullable=False),
     Column("files", Text, nullable=False),
 )
+
+polls = Table(
+    "polls",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("active", Boolean, nullable=False),  # whether the files have it on
+    Column("due_at", Millis, nullable=False),  # the next look, or the end of the lease while somebody holds it
+    Column("cursor_ms", Millis),  # all before it was read and kept; NULL until the first list was
+    Column("read_at", Millis),  # when that was asked for
+    Column("good_at", Millis),  # when a list was last read to its end
+    Column("token", Text),  # who holds it
+    Column("fault", Text),
+    Column("attempts", Integer, nullable=False),  # since the last good one
+    Column("deaths", Integer, nullable=False),  # workers in a row that took it and were not heard of again
+    Column("found", Integer, nullable=False),
+    Column("brought", Integer, nullable=False),  # events that were not there before
+    Column("because", Words, nullable=False),
+    Column("created_at", Millis, nullable=False),
+    Column("updated_at", Millis, nullable=False),
+    PrimaryKeyConstraint("connection", "name", name="pk_polls"),
+)
+
+bridge_answers = Table(
+    "bridge_answers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("bridge", Text, nullable=False),
+    Column("connection", Text, nullable=False),  # who asked
+    Column("state", Text, nullable=False),
+    Column("key", Key),  # what the bridge's `once` came to; NULL: it has none
+    Column("token", Text),  # who holds it, while it is running
+    Column("answer", Text),
+    Column("due_at", Millis),  # the end of the lease while it runs
+    Column("created_at", Millis, nullable=False),
+    Column("updated_at", Millis, nullable=False),
+    Column("sent", Boolean, nullable=False),  # the call that it stands at may have reached its target
+    Column("status", Integer),
+    Column("because", Words, nullable=False),
+    Column("calls", Text, nullable=False),  # what the calls made so far answered
+    Column("request", Text, nullable=False),  # persons masked
+    UniqueConstraint("bridge", "key", name="uq_bridge_answers_key"),
+    CheckConstraint("(state = 'running') = (due_at IS NOT NULL)", name="ck_bridge_answers_due_at"),
+)
+_OPEN = text("state IN ('running', 'waiting', 'in_doubt')")
+Index("ix_bridge_answers_open", bridge_answers.c.created_at, sqlite_where=_OPEN, postgresql_where=_OPEN)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, text
+from sqlalchemy import Connection, bindparam, literal_column, or_, select, text
 
+from app.adapters.ledger.bridge_answers import bridge_view
 from app.adapters.ledger.columns import bounded
 from app.adapters.ledger.normal import normal
 from app.adapters.ledger.queries import document_view, event_view, view
@@ -22,7 +23,9 @@ from app.adapters.ledger.schema import (
     events,
     identifiers,
     refs,
+    tasks,
 )
+from app.adapters.ledger.shared_schema import bridge_answers
 from app.adapters.ledger.store import Store
 from app.adapters.ledger.transaction import ObjectKey
 
@@ -39,6 +42,12 @@ _OWN_IDS = {
     ),
     "chg_": select(changes.c.kind, changes.c.connection, changes.c.object_id).where(
         changes.c.id == bindparam("wanted")
+    ),
+    "brq_": select(
+        literal_column("'bridge'").label("kind"), bridge_answers.c.connection, bridge_answers.c.id.label("object_id")
+    ).where(bridge_answers.c.id == bindparam("wanted")),
+    "tsk_": select(tasks.c.object_kind.label("kind"), tasks.c.connection, tasks.c.object_id).where(
+        tasks.c.id == bindparam("wanted")
     ),
     "dlv_": select(changes.c.kind, changes.c.connection, changes.c.object_id)
     .join_from(deliveries, changes, changes.c.id == deliveries.c.change_id)
@@ -60,6 +69,8 @@ class StoryRows:
     calls: list[dict[str, Any]] = field(default_factory=list)
     attempts: list[dict[str, Any]] = field(default_factory=list)
     references: list[dict[str, Any]] = field(default_factory=list)
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    questions: list[dict[str, Any]] = field(default_factory=list)
     audit: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -70,7 +81,7 @@ class Stories(Store):
         """The objects that have this number, and those that strong numbers link to them.
 
         A number written exactly so comes first; only if there is none, one that differs by case, blanks or "#".
-        The hub's own ids (event, document, change, delivery) are numbers too.
+        The hub's own ids (event, document, change, delivery, task, question) are numbers too.
         """
         with self._db.read() as connection:
             own = _OWN_IDS.get(number[:4])
@@ -98,7 +109,8 @@ def _keys(rows: Iterable[Any]) -> list[ObjectKey]:
 
 
 def _of(table: Any, objects: Sequence[ObjectKey]) -> Any:
-    return or_(*((table.c.kind == k) & (table.c.connection == c) & (table.c.object_id == o) for k, c, o in objects))
+    kind = table.c.object_kind if table is tasks else table.c.kind
+    return or_(*((kind == k) & (table.c.connection == c) & (table.c.object_id == o) for k, c, o in objects))
 
 
 def _linked(connection: Connection, found: list[ObjectKey]) -> list[ObjectKey]:
@@ -128,11 +140,13 @@ def _fill(connection: Connection, story: StoryRows) -> None:
     work = _rows(connection, deliveries, deliveries.c.change_id.in_(_ids(facts)), deliveries.c.seq)
     told = or_(events.c.id.in_({row.event_id for row in pictures}), events.c.document_id.in_(_ids(pictures)))
     messages = _rows(connection, events, told, events.c.seq)
-    made = or_(attempts.c.event_id.in_(_ids(messages)), attempts.c.delivery_id.in_(_ids(work)))
+    asked = {object_id for kind, _, object_id in objects if kind == "bridge"}
+    questions = _rows(connection, bridge_answers, bridge_answers.c.id.in_(asked), bridge_answers.c.created_at)
+    made = or_(attempts.c.event_id.in_(_ids(messages)), attempts.c.delivery_id.in_(_ids(work) | asked))
     tries = _rows(connection, attempts, made, attempts.c.at, attempts.c.id)
     steps = _rows(connection, calls, calls.c.delivery_id.in_(_ids(work)), calls.c.delivery_id, calls.c.step)
     values = {row.value for row in numbers}
-    sources = _ids(work) | _ids(tries)
+    sources = _ids(messages) | _ids(work) | _ids(tries)
     used = or_(
         refs.c.key.in_({row.waits_for for row in work if row.waits_for}),
         refs.c.source_id.in_(sources),
@@ -140,7 +154,8 @@ def _fill(connection: Connection, story: StoryRows) -> None:
         refs.c.to_key.in_(values),
     )
     translations = _rows(connection, refs, used, refs.c.seq)
-    targets = _ids(messages) | _ids(work) | {row.key for row in translations}
+    raised = _rows(connection, tasks, _of(tasks, objects), tasks.c.seq)
+    targets = asked | _ids(messages) | _ids(work) | _ids(raised) | {row.key for row in translations}
     acts = _rows(connection, audit, audit.c.target.in_(targets), audit.c.seq)
 
     changed_by = {row.id: row.name for row in facts}
@@ -152,6 +167,8 @@ def _fill(connection: Connection, story: StoryRows) -> None:
     story.calls.extend(_plain(steps))
     story.attempts.extend(_plain(tries))
     story.references.extend(reference_view(row) for row in translations)
+    story.tasks.extend(_plain(raised))
+    story.questions.extend(bridge_view(row) for row in questions)
     story.audit.extend(_plain(acts))
 
 

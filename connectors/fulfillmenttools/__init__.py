@@ -1,0 +1,1 @@
+"""Only `simulator` is Python here; what the hub reads is connector.yaml."""

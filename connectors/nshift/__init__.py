@@ -1,0 +1,1 @@
+"""nShift Return: what its API is, and a simulator of it."""

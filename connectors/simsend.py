@@ -1,0 +1,45 @@
+"""How a simulator sends its signed messages to the hub: one or many copies, one after the other or at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+
+from app.core.signatures import sign
+
+_HOW = ("copies", "concurrent", "tamper")
+
+
+def asked_for(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What a control message says about sending: copies, concurrent, tamper."""
+    return {name: wanted[name] for name in _HOW if name in wanted}
+
+
+def send_signed(
+    url: str, message: Any, secret: str, *, copies: int = 1, concurrent: bool = False, tamper: bool = False
+) -> list[int]:
+    """POST a message with its HMAC-SHA256 in X-Signature; the status of each copy, 0 for no answer.
+
+    `tamper` changes a byte after signing.
+    """
+    body = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+    scheme = {"scheme": "hmac_sha256", "header": "X-Signature", "encoding": "hex", "secrets": [secret]}
+    headers = {"Content-Type": "application/json", **sign(scheme, body, datetime.now(UTC))}
+    if tamper:
+        body = body.replace(b":", b": ", 1)
+
+    def post(_: int) -> int:
+        with requests.Session() as session:
+            session.trust_env = False
+            try:
+                return session.post(url, data=body, headers=headers, timeout=30).status_code
+            except requests.RequestException:
+                return 0
+
+    with ThreadPoolExecutor(copies if concurrent else 1) as pool:
+        return list(pool.map(post, range(copies)))

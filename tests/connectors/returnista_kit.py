@@ -1,0 +1,236 @@
+"""A hub in one process between a simulated Returnista and an invented shop that settles returns by itself.
+
+The ledger, the doors, the network and the simulators are real; the clock is moved by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from flask import Flask, request
+
+from app.adapters.files import load_site
+from app.adapters.http import HttpSender
+from app.adapters.system import SystemIds
+from app.core.polls import PollKey
+from app.core.signatures import sign
+from app.pipeline.call import Caller
+from app.pipeline.deliver import Deliverer
+from app.pipeline.gates import Gates
+from app.pipeline.poll import Poller
+from app.pipeline.read import Reader
+from app.pipeline.waits import Waits
+from app.web.app import CLOSE, create_app
+from connectors.returnista import simulator
+from connectors.returnista.samples import ACCOUNT
+from connectors.simkit import TOKEN, Answer, Simulator
+from connectors.simserve import running
+from tests.connectors.returnista_site import BRIDGE_SECRET, BRIDGE_TOKEN, CONNECTIONS, FILES, SECRET
+from tests.support import HandClock
+
+
+@dataclass
+class Services:
+    """What the web application is given."""
+
+    site: Any
+    ledger: Any
+    clock: HandClock
+    http: HttpSender
+    ids: SystemIds = field(default_factory=SystemIds)
+    wakes: None = None
+    tokens: None = None
+
+    def hide(self, whose: str, secret: str) -> None:
+        """There is no log to tell."""
+
+
+class Shop:
+    """The merchant's own shop: orders, settlements and labels by idempotency key."""
+
+    def __init__(self) -> None:
+        self.sim = Simulator("acme_shop")
+        self.orders: dict[str, dict[str, Any]] = {}
+        self.done: dict[str, dict[str, Any]] = {}
+        serve = self.sim.operation
+        serve("get_order", "GET", "/orders/<number>")(self._order)
+        serve("list_orders", "GET", "/orders")(self._orders)
+        serve("settle", "POST", "/settlements")(lambda: self._make("settled"))
+        serve("make_label", "POST", "/labels")(lambda: self._make("label"))
+
+    def _order(self, number: str) -> Answer:
+        found = self.orders.get(number)
+        return Answer(found) if found else Answer({"message": "no such order"}, 404)
+
+    def _orders(self) -> Answer:
+        email = request.args["email"]
+        return Answer({"orders": [one for one in self.orders.values() if one["email"] == email]})
+
+    def _make(self, what: str) -> Answer:
+        key = request.headers["Idempotency-Key"]
+        known = key in self.done
+        number = f"{what}-{len(self.done) + 1}"
+        url = f"https://labels.example.com/{number}.pdf"
+        made = self.done.setdefault(key, {"id": number, "label_url": url, "tracking_number": number})
+        return Answer(made, 201, effect="" if known else what)
+
+
+class Hub:
+    """Takes in, reads, delivers and answers whatever is due, in this process."""
+
+    def __init__(self, ledger: Any, clock: HandClock, stack: ExitStack, folder: Path) -> None:
+        self.ledger, self.clock, self.folder, self.ids = ledger, clock, folder, SystemIds()
+        self.http = HttpSender()
+        stack.callback(self.http.close)
+        vendor = simulator.create_app(secret=SECRET)
+        self.vendor: Simulator = vendor.extensions["simulator"]
+        self.platform: simulator.Platform = vendor.extensions["platform"]
+        self.platform.now = clock.now
+        self.shop = Shop()
+        self._env = {
+            "RETURNISTA_URL": stack.enter_context(running(vendor)),
+            "SHOP_URL": stack.enter_context(running(self.shop.sim.app)),
+            "ACCOUNT": ACCOUNT,
+            "KEY": TOKEN,
+            "SECRET": SECRET,
+            "BRIDGE_SECRET": BRIDGE_SECRET,
+            "BRIDGE_TOKEN": BRIDGE_TOKEN,
+        }
+        self.door: Flask | None = None
+        stack.callback(self.close)
+        self.use()
+
+    def use(self, proof: str = "hmac", **settings: str) -> None:
+        """Begin anew with these settings of the connection to Returnista."""
+        self.close()
+        more = "\n".join(f"      {name}: {value}" for name, value in settings.items())
+        told = CONNECTIONS.replace("MORE", more).replace("PROOF", proof)
+        with TemporaryDirectory(dir=self.folder) as folder:
+            for name, text in {**FILES, "config/connections.yaml": told}.items():
+                path = Path(folder) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            self.site = load_site(Path(folder), env=self._env)
+        self.door = create_app(Services(self.site, self.ledger, self.clock, self.http))
+        limits = {name: connection.limits for name, connection in self.site.connections.items()}
+        gates = Gates(limits, self.site.hub.breaker, self.ledger, self.clock, self.ids.new("wrk"))
+        self.caller = Caller(self.site, gates, self.http, self.clock)
+        waits = Waits(self.site.hub, self.clock, random.Random(1))
+        given = (self.site, self.ledger, self.caller, self.clock, self.ids, waits, "test")
+        self.reader, self.deliverer = Reader(*given), Deliverer(*given)
+        self.poller = Poller(self.site, self.ledger, self.caller, gates, self.clock, self.ids, waits, "test")
+
+    def close(self) -> None:
+        """End the threads of the door."""
+        if self.door is not None:
+            self.door.extensions[CLOSE]()
+            self.door = None
+
+    # --- what comes in ---------------------------------------------------------------------------
+
+    def returns(self, *specs: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+        """Let the platform have return orders, changed now unless they say otherwise."""
+        at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        built: list[dict[str, Any]] = self.platform.seed(
+            {"build": [{"updated_at": at, **spec} for spec in specs], **more}
+        )["built"]
+        return built
+
+    def tell(self, event: str, object_id: str) -> int:
+        """Send a webhook about an object, and do what follows; the status of the answer."""
+        status = self.post(event, object_id)
+        self.run()
+        return status
+
+    def post(self, event: str, object_id: str) -> int:
+        """Send a webhook about an object; the status of the answer."""
+        assert self.door is not None
+        body = json.dumps({"event": event, "data": self.platform.event_data(event, object_id)}).encode()
+        with self.door.test_client() as client:
+            return client.post("/webhooks/returnista_eu", data=body, headers=self._signed(body, SECRET)).status_code
+
+    def ask(self, path: str, question: Any, **headers: str) -> Any:
+        """Ask a bridge as the platform would: signed, unless other headers are given."""
+        assert self.door is not None
+        body = question if isinstance(question, bytes) else json.dumps(question).encode()
+        with self.door.test_client() as client:
+            return client.post(
+                f"/bridge/portal/{path}", data=body, headers=headers or self._signed(body, BRIDGE_SECRET)
+            )
+
+    def _signed(self, body: bytes, secret: str) -> dict[str, str]:
+        scheme = {"scheme": "hmac_sha256", "header": "X-Signature", "encoding": "hex", "secrets": [secret]}
+        return dict(sign(scheme, body, self.clock.now()))
+
+    # --- work ------------------------------------------------------------------------------------
+
+    def poll(self, name: str) -> None:
+        """Let a poll look until it has caught up, and do what follows."""
+        for _ in range(50):
+            token = self.ids.new("tok")
+            looked = self.poller.poll(self.ledger.claim_poll(PollKey("returnista_eu", name), 60, token))
+            assert looked.finish.good, looked.finish.because
+            self.poller.commit(token, [looked])
+            if looked.done:
+                break
+        self.run()
+
+    def run(self) -> None:
+        """Read and deliver until nothing is due."""
+        for _ in range(200):
+            if not sum(self._read(name) + self._deliver(name) for name in self.site.connections):
+                return
+        raise AssertionError("work goes round in circles")
+
+    def later(self, seconds: float, times: int = 1) -> None:
+        """Let time pass and do what has become due."""
+        for _ in range(times):
+            self.clock.move(seconds)
+            self.run()
+
+    def _read(self, connection: str) -> int:
+        token = self.ids.new("tok")
+        works = self.ledger.claim_events(connection, 10, 60, token)
+        self.reader.commit(token, [self.reader.read(work) for work in works])
+        return len(works)
+
+    def _deliver(self, connection: str) -> int:
+        token = self.ids.new("tok")
+        works = self.ledger.claim_deliveries(connection, 10, 60, token)
+        self.deliverer.commit(token, [self.deliverer.deliver(work) for work in works])
+        return len(works)
+
+    # --- what is seen ----------------------------------------------------------------------------
+
+    def document(self, object_id: str) -> Any:
+        """The newest document of a return order."""
+        key = ("return", "returnista_eu", object_id)
+        with self.ledger.write() as tx:
+            head = tx.heads([key]).get(key)
+        return head.body if head else None
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events with their states."""
+        return [dict(row) for row in self.ledger.events({}, 1000)]
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """All deliveries with their states."""
+        return [dict(row) for row in self.ledger.deliveries({}, 1000)]
+
+    def made(self, operation: str) -> list[Any]:
+        """The requests of an operation that either side received."""
+        return [one for one in [*self.vendor.requests, *self.shop.sim.requests] if one.operation == operation]
+
+
+@contextmanager
+def running_hub(ledger: Any, clock: HandClock, folder: Path) -> Iterator[Hub]:
+    """A hub with a platform and a shop that hold nothing yet."""
+    with ExitStack() as stack:
+        yield Hub(ledger, clock, stack, folder)
