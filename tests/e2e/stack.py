@@ -125,6 +125,9 @@ class Stack:
         for name in ("config", "mappings"):
             shutil.copytree(ROOT / name, self.site / name, ignore=others)
         self.rewrite_connections()
+        routes = yaml.safe_load((ROOT / "config/routes.yaml").read_text())["routes"]
+        ours = [route for route in routes if route["source"] in ("returnista_eu", "wms_eu")]
+        self.write("config/routes.yaml", {"routes": ours})
         self.write("config/hub.yaml", {"hub": HUB})
 
     def rewrite_connections(self) -> None:

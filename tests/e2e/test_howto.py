@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.howto import Reader, _missing, free_ports, steps
 from tests.e2e.stack import ROOT
 
-PAGES = ("add-a-connector.md", "add-a-route.md", "connect-your-erp.md")
+PAGES = ("add-a-connector.md", "add-a-route.md", "answer-a-shop.md", "connect-your-erp.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
