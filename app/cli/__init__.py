@@ -26,6 +26,7 @@ _COMMANDS = {
     "dead": "deliveries",
     "parked": "deliveries",
     "tasks": "tasks",
+    "questions": "questions",
     "poll": "poll",
     "retry": "acts",
     "resolve": "acts",

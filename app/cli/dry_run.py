@@ -39,7 +39,7 @@ def show(
         known = ", ".join(route.name for route in site.routes)
         raise click.BadParameter(f"no route {route_name!r}; there are {known}")
     given = references_of(site, route.calls, refs)
-    origin = source or route.source or _only_source(site)
+    origin = source or route.source or _only_source(site, fixture)
     bootstrap.quiet_log()
     body = _document(cli, site, origin, fixture, detail, settings)
     known_before = _document(cli, site, origin, before, None, ()) if before else None
@@ -129,11 +129,14 @@ def show_call(site: Site, call: Rehearsed, secrets: Collection[str]) -> None:
         click.echo(f"fault: {fault}")
 
 
-def _only_source(site: Site) -> str:
-    names = [name for name, connection in site.connections.items() if connection.connector.inbound]
-    if len(names) == 1:
-        return names[0]
-    raise click.UsageError(f"say with --source where it comes from: {', '.join(names)}")
+def _only_source(site: Site, fixture: str) -> str:
+    """The connection that can have sent it: the only one that receives, or the only one that has such a fixture."""
+    receiving = {name: each.connector for name, each in site.connections.items() if each.connector.inbound}
+    file = f"{fixture.removesuffix('.json')}.json"
+    having = [name for name, connector in receiving.items() if (connector.folder / "fixtures" / file).is_file()]
+    if len(receiving) == 1 or len(having) == 1:
+        return (having or list(receiving))[0]
+    raise click.UsageError(f"say with --source where it comes from: {', '.join(receiving)}")
 
 
 def references_of(site: Site, calls: Sequence[RouteCall], refs: tuple[str, ...]) -> dict[str, str]:

@@ -137,6 +137,10 @@ def test_trace_tells_of_a_question(run: Run, ledger: Ledger) -> None:
 
 def test_a_person_settles_a_question_in_doubt(run: Run, ledger: Ledger) -> None:
     asked(ledger, "in_doubt")
+    listed = run("questions").output
+    assert "brq_1" in listed and "in_doubt" in listed and "nobody knows" in listed
+    assert '"calls"' not in run("questions", "--json").output
+    assert ("question", "portal", "in_doubt", 1) in [row[:4] for row in ledger.waiting()]
     assert "cannot be given up" in run("resolve", "brq_1", "dead", status=1).output
     assert "brq_1 is settled: retry" in run("resolve", "brq_1", "retry").output
     assert "not in doubt" in run("resolve", "brq_1", "retry", status=1).output

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, literal_column, or_, select
+from sqlalchemy import bindparam, func, literal_column, or_, select, text
 
 from app.adapters.ledger.columns import from_ms
 from app.adapters.ledger.engine import once
 from app.adapters.ledger.schema import deliveries, events
-from app.adapters.ledger.shared_schema import counters, leases, site_versions
+from app.adapters.ledger.shared_schema import bridge_answers, counters, leases, site_versions
 from app.adapters.ledger.store import Store, ahead
 from app.core.jsontext import dump_text
 
@@ -55,6 +55,15 @@ def _waiting(what: str, table: Any, lane: Any, since: Any) -> Any:
 _waitings = (
     _waiting("event", events, events.c.connection, events.c.received_at),
     _waiting("delivery", deliveries, deliveries.c.lane, deliveries.c.created_at),
+    select(
+        literal_column("'question'").label("what"),
+        bridge_answers.c.connection.label("lane"),
+        bridge_answers.c.state,
+        func.count().label("count"),
+        func.min(bridge_answers.c.created_at).label("oldest"),
+    )
+    .where(text("state IN ('running', 'waiting', 'in_doubt')"))
+    .group_by(bridge_answers.c.connection, bridge_answers.c.state),
 )
 
 
@@ -80,7 +89,7 @@ class Sharing(Store):
             return {(row.name, row.labels): float(row.value) for row in connection.execute(_counters)}
 
     def waiting(self) -> list[tuple[str, str, str, int, datetime]]:
-        """What is not final: ("event" | "delivery", connection, state, how many, since when the oldest)."""
+        """What is not final: (event, delivery or question, connection, state, how many, since when the oldest)."""
         with self._db.read() as connection:
             rows = [row for query in _waitings for row in connection.execute(query)]
         return [(row.what, row.lane, row.state, int(row[3]), from_ms(row.oldest)) for row in rows]
