@@ -104,11 +104,12 @@ def test_a_failed_parcel_is_not_expected_at_the_dock(site: Site, to_document: Ca
     assert len(made["body"]["parcels"]) == 1
 
 
-def test_the_example_routes_announce_once_and_track_further_parcels(site: Site) -> None:
+def test_the_example_routes_announce_once_track_further_parcels_and_cancel(site: Site) -> None:
     found = {route.name: (route.change, [call.operation for call in route.calls]) for route in site.routes}
     assert found == {
         "announce_to_warehouse": ("return.labelled", ["announce_return"]),
         "update_tracking": ("parcel.labelled", ["update_tracking"]),
+        "cancel_at_warehouse": ("return.cancelled", ["cancel_return"]),
     }
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.adapters.files import load_site
 from app.core.signatures import sign, verify
 from connectors.generic_wms import simulator
-from tests.connectors.example_site import ROOT, environment
+from tests.connectors.example_site import environment
 from tests.connectors.generic_kit import SECRET, SIGNED, Hub, listener, running_hub
 from tests.support import HandClock
 from tests.unit.door_kit import opened
@@ -181,8 +181,13 @@ def test_an_unsigned_or_wrongly_signed_message_is_refused(hub: Hub) -> None:
     assert hub.post("wms", event) == 200
 
 
-def test_without_a_secret_of_its_own_the_access_token_signs_and_nothing_comes_in_unsigned() -> None:
-    config = load_site(ROOT, env=environment()).connections["wms_eu"].verify
+def test_without_a_secret_of_its_own_the_access_token_signs_and_nothing_comes_in_unsigned(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "connections.yaml").write_text(
+        "connections:\n  wms_eu:\n    connector: generic_wms\n"
+        "    settings: {base_url: 'http://wms.example.com', token: '${WMS_TOKEN}'}\n"
+    )
+    config = load_site(tmp_path, env=environment()).connections["wms_eu"].verify
     assert config
     body, now = b'{"event":"ping"}', HandClock().now()
     assert not verify(config, {}, body, now).ok
