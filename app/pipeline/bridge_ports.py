@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from app.core.bridges import BridgeClaim, BridgeFinish, Question
-from app.core.ports import Clock, Ids
-from app.core.site import Site
-from app.pipeline.engine_ports import GateLedger, KeepsTokens, SendsHttp
+from app.pipeline.engine_ports import CallingServices, GateLedger
 from app.pipeline.ports import PipelineLedger
 
 
@@ -44,33 +42,9 @@ class CountingLedger(Protocol):
         """A transaction."""
 
 
-class BridgeServices(Protocol):
+class BridgeServices(CallingServices, Protocol):
     """What a process that answers questions is given."""
-
-    @property
-    def site(self) -> Site:
-        """The compiled files."""
-
-    @property
-    def clock(self) -> Clock:
-        """The time."""
-
-    @property
-    def ids(self) -> Ids:
-        """New ids."""
 
     @property
     def ledger(self) -> BridgeLedger:
         """The ledger."""
-
-    @property
-    def http(self) -> SendsHttp:
-        """The way out."""
-
-    @property
-    def tokens(self) -> KeepsTokens | None:
-        """Where processes share the tokens of their logins."""
-
-    @property
-    def hide(self) -> Callable[[str, str], object]:
-        """Tells the log of a secret that came later."""

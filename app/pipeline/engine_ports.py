@@ -208,8 +208,8 @@ class WorkerLedger(EngineLedger, PollLedger, PipelineLedger, Protocol):
         """Keep the files that this process works by, once for each stamp."""
 
 
-class WorkerServices(Protocol):
-    """What a worker process is given."""
+class CallingServices(Protocol):
+    """What every process that makes calls is given, beside its ledger."""
 
     @property
     def site(self) -> Site:
@@ -224,24 +224,28 @@ class WorkerServices(Protocol):
         """New ids."""
 
     @property
+    def http(self) -> SendsHttp:
+        """The way out."""
+
+    @property
+    def tokens(self) -> KeepsTokens | None:
+        """Where processes share the tokens of their logins; None: each logs in for itself."""
+
+    @property
+    def hide(self) -> Callable[[str, str], object]:
+        """Tells the log, for a connection, of a secret that came later."""
+
+
+class WorkerServices(CallingServices, Protocol):
+    """What a worker process is given."""
+
+    @property
     def ledger(self) -> WorkerLedger:
         """The ledger."""
 
     @property
     def wakes(self) -> TakesWakes | None:
         """The queue."""
-
-    @property
-    def http(self) -> SendsHttp:
-        """The way out."""
-
-    @property
-    def tokens(self) -> KeepsTokens | None:
-        """Where the workers share the tokens of their logins; None: each logs in for itself."""
-
-    @property
-    def hide(self) -> Callable[[str, str], object]:
-        """Tells the log, for a connection, of a secret that came later."""
 
     def close(self) -> None:
         """Let go of connections."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from app.core.lane_state import LaneState
 from app.core.polls import PollState
-from app.core.ports import Clock, Ids
-from app.core.site import Site
 from app.model import Rejection
 from app.pipeline.bridge_ports import BridgeLedger
-from app.pipeline.engine_ports import KeepsTokens, SendsHttp
+from app.pipeline.engine_ports import CallingServices
 from app.pipeline.receipts import ReceiptLedger
 from app.pipeline.story import StoryLedger
 
@@ -91,12 +89,8 @@ class Wakes(Protocol):
         """Wake one. Raises QueueUnavailable."""
 
 
-class WebServices(Protocol):
+class WebServices(CallingServices, Protocol):
     """The built hub, as far as the web application uses it."""
-
-    @property
-    def site(self) -> Site:
-        """The merchant's files, compiled."""
 
     @property
     def ledger(self) -> HubLedger:
@@ -105,23 +99,3 @@ class WebServices(Protocol):
     @property
     def wakes(self) -> Wakes | None:
         """Wakes the workers; None when only the clock does."""
-
-    @property
-    def clock(self) -> Clock:
-        """The time."""
-
-    @property
-    def ids(self) -> Ids:
-        """New ids."""
-
-    @property
-    def http(self) -> SendsHttp:
-        """The way out, for bridges."""
-
-    @property
-    def tokens(self) -> KeepsTokens | None:
-        """Where processes share the tokens of their logins."""
-
-    @property
-    def hide(self) -> Callable[[str, str], object]:
-        """Tells the log of a secret that came later."""
