@@ -6,50 +6,21 @@ The ledger, the doors, the network and the simulators are real; the clock is mov
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from flask import Flask, request
+from flask import request
 
-from app.adapters.files import load_site
-from app.adapters.http import HttpSender
-from app.adapters.system import SystemIds
-from app.core.polls import PollKey
 from app.core.signatures import sign
-from app.pipeline.call import Caller
-from app.pipeline.deliver import Deliverer
-from app.pipeline.gates import Gates
-from app.pipeline.poll import Poller
-from app.pipeline.read import Reader
-from app.pipeline.waits import Waits
-from app.web.app import CLOSE, create_app
 from connectors.returnista import simulator
 from connectors.returnista.samples import ACCOUNT
 from connectors.simkit import TOKEN, Answer, Simulator
 from connectors.simserve import running
+from tests.connectors.hub_kit import OneProcessHub, compiled_site
 from tests.connectors.returnista_site import BRIDGE_SECRET, BRIDGE_TOKEN, CONNECTIONS, FILES, SECRET
 from tests.support import HandClock
-
-
-@dataclass
-class Services:
-    """What the web application is given."""
-
-    site: Any
-    ledger: Any
-    clock: HandClock
-    http: HttpSender
-    ids: SystemIds = field(default_factory=SystemIds)
-    wakes: None = None
-    tokens: None = None
-
-    def hide(self, whose: str, secret: str) -> None:
-        """There is no log to tell."""
 
 
 class Shop:
@@ -82,12 +53,12 @@ class Shop:
         return Answer(made, 201, effect="" if known else what)
 
 
-class Hub:
-    """Takes in, reads, delivers and answers whatever is due, in this process."""
+class Hub(OneProcessHub):
+    """The hub between the platform and the shop."""
 
     def __init__(self, ledger: Any, clock: HandClock, stack: ExitStack, folder: Path) -> None:
-        self.ledger, self.clock, self.folder, self.ids = ledger, clock, folder, SystemIds()
-        self.http = HttpSender()
+        super().__init__(ledger, clock)
+        self.folder = folder
         stack.callback(self.http.close)
         vendor = simulator.create_app(secret=SECRET)
         self.vendor: Simulator = vendor.extensions["simulator"]
@@ -103,35 +74,14 @@ class Hub:
             "BRIDGE_SECRET": BRIDGE_SECRET,
             "BRIDGE_TOKEN": BRIDGE_TOKEN,
         }
-        self.door: Flask | None = None
         stack.callback(self.close)
         self.use()
 
     def use(self, proof: str = "hmac", **settings: str) -> None:
         """Begin anew with these settings of the connection to Returnista."""
-        self.close()
         more = "\n".join(f"      {name}: {value}" for name, value in settings.items())
         told = CONNECTIONS.replace("MORE", more).replace("PROOF", proof)
-        with TemporaryDirectory(dir=self.folder) as folder:
-            for name, text in {**FILES, "config/connections.yaml": told}.items():
-                path = Path(folder) / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
-            self.site = load_site(Path(folder), env=self._env)
-        self.door = create_app(Services(self.site, self.ledger, self.clock, self.http))
-        limits = {name: connection.limits for name, connection in self.site.connections.items()}
-        gates = Gates(limits, self.site.hub.breaker, self.ledger, self.clock, self.ids.new("wrk"))
-        self.caller = Caller(self.site, gates, self.http, self.clock)
-        waits = Waits(self.site.hub, self.clock, random.Random(1))
-        given = (self.site, self.ledger, self.caller, self.clock, self.ids, waits, "test")
-        self.reader, self.deliverer = Reader(*given), Deliverer(*given)
-        self.poller = Poller(self.site, self.ledger, self.caller, gates, self.clock, self.ids, waits, "test")
-
-    def close(self) -> None:
-        """End the threads of the door."""
-        if self.door is not None:
-            self.door.extensions[CLOSE]()
-            self.door = None
+        self.open(compiled_site({**FILES, "config/connections.yaml": told}, self._env))
 
     # --- what comes in ---------------------------------------------------------------------------
 
@@ -173,56 +123,13 @@ class Hub:
 
     def poll(self, name: str) -> None:
         """Let a poll look until it has caught up, and do what follows."""
-        for _ in range(50):
-            token = self.ids.new("tok")
-            looked = self.poller.poll(self.ledger.claim_poll(PollKey("returnista_eu", name), 60, token))
-            assert looked.finish.good, looked.finish.because
-            self.poller.commit(token, [looked])
-            if looked.done:
-                break
-        self.run()
-
-    def run(self) -> None:
-        """Read and deliver until nothing is due."""
-        for _ in range(200):
-            if not sum(self._read(name) + self._deliver(name) for name in self.site.connections):
-                return
-        raise AssertionError("work goes round in circles")
-
-    def later(self, seconds: float, times: int = 1) -> None:
-        """Let time pass and do what has become due."""
-        for _ in range(times):
-            self.clock.move(seconds)
-            self.run()
-
-    def _read(self, connection: str) -> int:
-        token = self.ids.new("tok")
-        works = self.ledger.claim_events(connection, 10, 60, token)
-        self.reader.commit(token, [self.reader.read(work) for work in works])
-        return len(works)
-
-    def _deliver(self, connection: str) -> int:
-        token = self.ids.new("tok")
-        works = self.ledger.claim_deliveries(connection, 10, 60, token)
-        self.deliverer.commit(token, [self.deliverer.deliver(work) for work in works])
-        return len(works)
+        self.catch_up("returnista_eu", name)
 
     # --- what is seen ----------------------------------------------------------------------------
 
     def document(self, object_id: str) -> Any:
         """The newest document of a return order."""
-        key = ("return", "returnista_eu", object_id)
-        with self.ledger.write() as tx:
-            head = tx.heads([key]).get(key)
-        return head.body if head else None
-
-    def events(self) -> list[dict[str, Any]]:
-        """All events with their states."""
-        return [dict(row) for row in self.ledger.events({}, 1000)]
-
-    def deliveries(self) -> list[dict[str, Any]]:
-        """All deliveries with their states."""
-        return [dict(row) for row in self.ledger.deliveries({}, 1000)]
+        return self.head("return", "returnista_eu", object_id)
 
     def made(self, operation: str) -> list[Any]:
         """The requests of an operation that either side received."""

@@ -38,7 +38,7 @@ def told(hub: Hub, event: str, **wanted: Any) -> Any:
 
 
 def facts(hub: Hub) -> list[str]:
-    return [fact.split(":20")[0] for fact in hub.facts("order", "store", "5501")]
+    return [fact.split(":20")[0] for fact in hub.changes_of("order", "store", "5501")]
 
 
 def test_an_order_is_placed_shipped_and_delivered_each_fact_once(hub: Hub) -> None:
@@ -53,7 +53,7 @@ def test_an_order_is_placed_shipped_and_delivered_each_fact_once(hub: Hub) -> No
         f"line.delivered:{SHIRT}:1",
         f"line.delivered:{SHIRT}:2",
     ]
-    assert hub.document("order", "store", "5501")["lines"][0]["delivered"] == 2
+    assert hub.head("order", "store", "5501")["lines"][0]["delivered"] == 2
 
 
 def test_a_cancelled_order_is_cancelled_whatever_comes_late(hub: Hub) -> None:
@@ -61,12 +61,12 @@ def test_a_cancelled_order_is_cancelled_whatever_comes_late(hub: Hub) -> None:
     for event in (cancelled, placed, {**placed, "eventId": "again"}):
         hub.hear("store", event)
     assert facts(hub) == ["order.placed", "order.cancelled"]
-    assert hub.document("order", "store", "5501")["state"] == "cancelled"
+    assert hub.head("order", "store", "5501")["state"] == "cancelled"
 
 
 def test_an_order_that_no_message_told_is_found_by_the_poll(hub: Hub) -> None:
     hub.control("store", "seed", orders=[{**ORDER, "updatedAt": "2026-11-21T10:00:00.000Z"}])
-    hub.poll("store", "changed_orders")
+    hub.catch_up("store", "changed_orders")
     assert facts(hub) == ["order.placed"]
     assert [row["type"] for row in hub.events()] == ["poll.order"]
 

@@ -74,11 +74,11 @@ def line(**numbers: Any) -> list[dict[str, Any]]:
 
 
 def seen(hub: Hub) -> Any:
-    return hub.document("return", "wms", "WR-000001")
+    return hub.head("return", "wms", "WR-000001")
 
 
 def facts(hub: Hub) -> list[str]:
-    return hub.facts("return", "wms", "WR-000001")
+    return hub.changes_of("return", "wms", "WR-000001")
 
 
 # --- what the warehouse tells --------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_an_unexpected_item_is_a_task_for_a_person_once(hub: Hub) -> None:
 def test_a_parcel_that_nobody_announced_is_a_return_of_its_own(hub: Hub) -> None:
     event = hub.control("wms", "grade", event="item.unexpected", unexpected=[{"sku": "1e5", "received": 2}])["event"]
     hub.hear("wms", event)
-    found = hub.document("return", "wms", "WR-900001")
+    found = hub.head("return", "wms", "WR-900001")
     assert (found["lines"][0]["sku"], found["orders"], found["upstream"]) == ("1e5", [], [])
     assert len(hub.ledger.tasks({}, 10)) == 1
 
