@@ -104,13 +104,6 @@ def site(
     )
 
 
-def problems(settings: Settings, env: Mapping[str, str]) -> list[Problem]:
-    """Every problem in the site's files; empty when the hub may start."""
-    from app.adapters import files
-
-    return files.check(settings.site, env)
-
-
 def case_files(settings: Settings) -> CaseFiles:
     """What reads the files that YAML cases name."""
     from app.adapters.case_files import CaseFiles

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import requests
+from flask import Response, jsonify, request
 
 from app.core.signatures import sign
+from connectors.simkit import Simulator
 
 _HOW = ("copies", "concurrent", "tamper")
 
 
-def asked_for(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """What a control message says about sending: copies, concurrent, tamper."""
-    return {name: wanted[name] for name in _HOW if name in wanted}
+def tells_of(sim: Simulator, path: str, change: Callable[[Any], Any], secret: str) -> None:
+    """Let `POST /_sim/<path>` change what the simulator holds and, with a `url`, send the event that `change` makes.
+
+    The message may say `secret`, `copies`, `concurrent` and `tamper`. A `KeyError` of `change` is answered with 404.
+    """
+
+    @sim.app.post(f"/_sim/{path}", endpoint=f"_sim_{path}")
+    def act() -> tuple[Response, int]:
+        wanted = request.get_json(force=True)
+        try:
+            with sim.lock:
+                event = change(wanted)
+        except KeyError as missing:
+            return jsonify(message=f"there is no {missing}"), 404
+        how = {name: wanted[name] for name in _HOW if name in wanted}
+        sent = send_signed(wanted["url"], event, wanted.get("secret") or secret, **how) if "url" in wanted else []
+        return jsonify(event=event, statuses=sent), 200
 
 
 def send_signed(

@@ -195,9 +195,10 @@ class Connection:
     polls: Mapping[str, float] = field(default_factory=dict)  # those that are on, each with how often, in seconds
     bridge_verify: Mapping[str, Json] | None = field(default=None, repr=False)  # None: it asks nothing
     secret_values: frozenset[str] = field(default=frozenset(), repr=False)
+    #: The settings that are no secrets: what mappings see as `settings`. Made once, since every call asks for them.
+    public_settings: Mapping[str, Json] = field(init=False, repr=False, compare=False)
 
-    @property
-    def public_settings(self) -> dict[str, Json]:
-        """The settings that are no secrets: what mappings see as `settings`."""
+    def __post_init__(self) -> None:
         specs = self.connector.settings
-        return {key: value for key, value in self.settings.items() if key in specs and not specs[key].secret}
+        public = {key: value for key, value in self.settings.items() if key in specs and not specs[key].secret}
+        object.__setattr__(self, "public_settings", public)

@@ -23,13 +23,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, request
 from jsonschema import Draft202012Validator
 
 from connectors import simserve
 from connectors.generic_wms.dock import Dock
 from connectors.simkit import TOKEN, Answer, Simulator
-from connectors.simsend import asked_for, send_signed
+from connectors.simsend import tells_of
 
 _SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -169,18 +169,7 @@ def create_app(*, token: str = TOKEN, secret: str = "") -> Flask:
         body, key = request.get_json(force=True, silent=True), request.headers.get("Idempotency-Key")
         return warehouse.once(key, body, lambda: warehouse.cancel(rma, body))
 
-    @sim.app.post("/_sim/grade")
-    def grade() -> tuple[Response, int]:
-        wanted = request.get_json(force=True)
-        try:
-            with sim.lock:
-                event = warehouse.dock.grade(wanted)
-        except KeyError as missing:
-            return jsonify(message=f"there is no {missing}"), 404
-        key = wanted.get("secret") or secret or token
-        sent = send_signed(wanted["url"], event, key, **asked_for(wanted)) if "url" in wanted else []
-        return jsonify(event=event, statuses=sent), 200
-
+    tells_of(sim, "grade", warehouse.dock.grade, secret or token)
     return sim.app
 
 
