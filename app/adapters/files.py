@@ -21,6 +21,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 SCHEMAS = PROJECT / "app" / "schemas"
 #: What a site may hold; all of it goes into its stamp. Connectors are taken whole, see `_connectors`.
 _CONFIG = ("config/hub.yaml", "config/connections.yaml", "config/routes.yaml", "config/bridges.yaml")
+_FLOWS = "config/flows/*.yaml"
 _PATTERNS = ("mappings/*.yaml", "mappings/references/*.yaml", "mappings/tables/*.csv", "mappings/tables/*.yaml")
 _CONNECTOR = ("connector.yaml", "tests.yaml", "schemas/**/*.json")
 MAX_BYTES = 10 * 2**20
@@ -122,6 +123,8 @@ def _files(root: Path) -> Files:
     for name in _CONFIG:
         if (root / name).is_file():
             found.add(root, root / name, own=True)
+    for path in sorted(root.glob(_FLOWS)):
+        found.add(root, path, own=True)
     shared = root.resolve() == PROJECT
     for base in (root,) if shared else (root, PROJECT):
         for pattern in _PATTERNS:
@@ -129,7 +132,7 @@ def _files(root: Path) -> Files:
                 found.add(base, path, own=base is root)
         for folder in _connectors(base):
             _add_connector(found, base, folder, own=base is root)
-    for path in [*root.glob("config/*.yml"), *root.glob("mappings/**/*.yml"), *root.glob("connectors/*/*.yml")]:
+    for path in [*root.glob("config/**/*.yml"), *root.glob("mappings/**/*.yml"), *root.glob("connectors/*/*.yml")]:
         found.report(path.relative_to(root).as_posix(), "files end in .yaml", "rename it")
     return Files(
         root=root,

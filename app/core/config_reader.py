@@ -1,4 +1,4 @@
-"""`config/hub.yaml` and `config/routes.yaml`."""
+"""`config/hub.yaml`, `config/routes.yaml` and the form of `config/flows/*.yaml`."""
 
 from __future__ import annotations
 
@@ -45,6 +45,16 @@ def read_hub(node: Node) -> Hub:
         threads=told.get("threads").whole(hub.threads),
         api_token=told.get("api_token").text(),
     )
+
+
+def flow_schema(schemas: Mapping[str, Json]) -> Json:
+    """The schema of a file in config/flows: the keys of config/routes.yaml and config/bridges.yaml, any of them."""
+    parts: dict[str, Json] = {}
+    for kind in ("routes", "bridges"):
+        schema = schemas[kind]
+        assert isinstance(schema, dict) and isinstance(schema["properties"], dict)
+        parts.update(schema["properties"])
+    return {"type": "object", "properties": parts, "additionalProperties": False, "minProperties": 1}
 
 
 def read_routes(node: Node, documents: Mapping[str, Json]) -> list[tuple[Route, Node]]:

@@ -145,7 +145,15 @@ class _Reader:
             paging=self._paging(node.get("paging")),
             timeout_s=node.get("timeout").seconds(0.0) or None,
             safe=node.get("safe").flag(),
+            needs=self._needs(node.get("needs")),
         )
+
+    def _needs(self, node: Node) -> tuple[str, ...]:
+        known = [key for key, _ in self._node.get("settings").items()]
+        for item in node.each():
+            if isinstance(item.value, str) and item.value not in known:
+                item.report(f"the connector has no setting {item.value!r}", did_you_mean(item.value, known), "setting")
+        return tuple(name for name in node.texts() if name in known)
 
     def _rule(self, node: Node) -> ResponseRule:
         fault = node.get("fault").text()

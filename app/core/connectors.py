@@ -108,6 +108,7 @@ class Operation:
     paging: Paging | None = None
     timeout_s: float | None = None  # None = the connection's
     safe: bool = False  # it changes nothing at the target, whatever its method
+    needs: tuple[str, ...] = ()  # settings that a connection must give before it can be called
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core import lint_bridges, lint_connectors, lint_files, lint_mappings, lint_routes
+from app.core import lint_bridges, lint_connectors, lint_files, lint_mappings, lint_needs, lint_routes
 from app.core.lint_material import Material
 
 
@@ -12,4 +12,5 @@ def cross_check(material: Material) -> None:
     lint_mappings.check(material)
     lint_routes.check(material)
     lint_bridges.check(material)
+    lint_needs.check(material)
     lint_files.check(material)

@@ -25,7 +25,7 @@ def check(material: Material) -> None:
     same: dict[tuple[object, ...], str] = {}
     for route, node in material.routes:
         if route.name in names:
-            what = f"the route {route.name!r} is given twice, in line {names[route.name].where.line} too"
+            what = f"the route {route.name!r} is given twice, at {names[route.name].where} too"
             node.get("route").report(what, "give it another name", "route")
         names.setdefault(route.name, node)
         twin = (route.change, route.source, str(node.get("when").value), str(node.get("calls").value))

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from app.core.bridge_reader import read_bridges
-from app.core.config_reader import read_hub, read_routes
+from app.core.config_reader import flow_schema, read_hub, read_routes
 from app.core.connection_reader import read_connections
 from app.core.connector_reader import read_connector
 from app.core.connectors import Connection, Connector
@@ -96,15 +96,16 @@ class _Reader:
         references = self._references(kit)
         hub_node = self._node("config/hub.yaml", "hub", kit)
         connection_node = self._node("config/connections.yaml", "connections", kit)
-        route_node = self._node("config/routes.yaml", "routes", kit)
+        flow_nodes = list(self._nodes("config/flows/", "flow", kit).values())
+        route_nodes = [node for node in (self._node("config/routes.yaml", "routes", kit), *flow_nodes) if node]
+        bridge_nodes = [node for node in (self._node("config/bridges.yaml", "bridges", kit), *flow_nodes) if node]
         connections: dict[str, Connection] = {}
         if connection_node:
             connections = read_connections(connection_node, connectors, broken_connectors, self.from_env)
         elif self.need_connections and "config/connections.yaml" not in self.broken:
             self._no_connections()
-        routes = read_routes(route_node, files.schemas) if route_node else []
-        bridge_node = self._node("config/bridges.yaml", "bridges", kit)
-        bridges = read_bridges(bridge_node, connections) if bridge_node else []
+        routes = [each for node in route_nodes for each in read_routes(node, files.schemas)]
+        bridges = [each for node in bridge_nodes for each in read_bridges(node, connections)]
         hub = read_hub(hub_node) if hub_node else Hub()
         cross_check(
             Material(
@@ -171,10 +172,11 @@ class _Reader:
             source = filled.source
             if file == "config/connections.yaml":
                 self.from_env = filled.paths
+        shape = flow_schema(self.files.schemas) if schema == "flow" else self.files.schemas[schema]
         if schema not in self.schemas:
-            self.schemas[schema] = FileSchema(self.files.schemas[schema])
+            self.schemas[schema] = FileSchema(shape)
         self.problems.extend(self.schemas[schema].faults(source))
-        return Node.root(source, self.files.schemas[schema], kit)
+        return Node.root(source, shape, kit)
 
     def _nodes(self, folder: str, schema: str, kit: Kit, ending: str = ".yaml", depth: int = 0) -> dict[str, Node]:
         found: dict[str, Node] = {}

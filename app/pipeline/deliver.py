@@ -123,7 +123,8 @@ class Deliverer:
     def _deliver(self, work: DeliveryWork, attempts: list[Attempt], references: list[Reference]) -> DeliveryFinish:
         route = self._routes.get(work.route)
         if route is None or work.step >= len(route.calls):
-            return self._finisher.dead(work, f"route {work.route!r} is no longer in config/routes.yaml", "config")
+            why = f"route {work.route!r} is no longer in config/routes.yaml or config/flows"
+            return self._finisher.dead(work, why, "config")
         if not match([route], work.change, work.document.body, work.document.connection):
             return self._finisher.skipped(work, f"route {work.route} does not want this change any more")
         call, row = route.calls[work.step], work.calls.get(work.step)

@@ -49,6 +49,23 @@ def test_everything_is_compiled_and_ready(root: Path) -> None:
     assert site.mappings["return.to_acme_wms"].tests[0].given["refs"] == {"sales_order": "0000012E4"}
 
 
+def test_a_file_of_a_flow_adds_its_routes_and_says_where_its_faults_are(root: Path) -> None:
+    before = load_site(root, env=ENV)
+    calls = "calls: [{to: wms.announce, mapping: return.to_acme_wms}]"
+    route = f"routes:\n  - route: NAME\n    change: return.cancelled\n    {calls}\n"
+    flow = root / "config/flows/late.yaml"
+    flow.parent.mkdir()
+    flow.write_text(route.replace("NAME", "late"))
+    after = load_site(root, env=ENV)
+    assert [one.name for one in after.routes] == [*(one.name for one in before.routes), "late"]
+    assert after.bridges == before.bridges and after.stamp != before.stamp
+    flow.write_text(route.replace("NAME", "announce"))
+    told = " ".join(str(one) for one in check(root, ENV))
+    assert "config/flows/late.yaml:2" in told and "given twice, at config/routes.yaml:" in told
+    flow.write_text("hub: {}\n")
+    assert "config/flows/late.yaml:1" in (told := " ".join(str(one) for one in check(root, ENV))) and "'hub'" in told
+
+
 def test_a_mapping_makes_the_body_with_exact_numbers(root: Path) -> None:
     mapping = load_site(root, env=ENV).mappings["return.to_acme_wms"]
     line = {"key": "1", "sku": "1E5", "quantity": {"announced": 2}, "reasons": [{"code": "too_small"}]}
