@@ -20,8 +20,8 @@ help:  ## list the targets
 
 setup: $(DEV)  ## make .venv with everything that the tests and checks need
 
-demo: $(RUN)  ## start the hub with simulated vendors, send one label event, tell its story (KEEP=1 leaves it running; ERP=tryton takes a real ERP)
-	@$(PY) -m app.cli demo $(if $(KEEP),--keep) $(if $(ERP),--erp $(ERP))
+demo: $(RUN)  ## play the flows with simulated vendors and tell their story (FLOW=name plays one, KEEP=1 leaves it running, ERP=tryton takes a real ERP)
+	@$(PY) -m app.cli demo $(or $(FLOW),$(ERP)) $(if $(KEEP),--keep)
 
 # Compiled files are kept even where the caller's shell says otherwise: each process would compile all tests anew.
 test: export PYTHONDONTWRITEBYTECODE :=

@@ -27,8 +27,8 @@ _ANSWER_LINES = 12
 _ANSWER_ITEMS = 3
 
 
-def lines(story: Mapping[str, Any]) -> Iterator[str]:
-    """A story of `pipeline.story`, masked before, line by line."""
+def lines(story: Mapping[str, Any], *, short: bool = False) -> Iterator[str]:
+    """A story of `pipeline.story`, masked before, line by line; `short` leaves out what was sent and answered."""
     for one in story["objects"]:
         yield f"{one['kind'].capitalize()} {one['id']} from {one['connection']}"
     for kind, values in story["numbers"].items():
@@ -41,7 +41,8 @@ def lines(story: Mapping[str, Any]) -> Iterator[str]:
             yield f"\n{day} (times are UTC)"
         what = _WORDS.get(entry["what"], entry["what"])
         yield f"{entry['at'][11:23]}  {what:9}  {entry['title']}"
-        yield from _details(entry)
+        if not short:
+            yield from _details(entry)
     if story["open"]:
         yield "\nNot over yet:"
     for entry in story["open"]:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @click.command("trace")
 @click.argument("number")
+@click.option("--short", is_flag=True, help="One line for each happening, without what was sent and answered.")
 @json_option
 @pass_cli
-def trace_command(cli: Cli, number: str, as_json: bool) -> None:
+def trace_command(cli: Cli, number: str, short: bool, as_json: bool) -> None:
     """Tell the whole story of the returns that have NUMBER: RMA, order, ERP, tracking, barcode, event or WMS number.
 
     Persons and secrets are masked. Ends with 1 when nothing has that number.
@@ -36,7 +37,7 @@ def trace_command(cli: Cli, number: str, as_json: bool) -> None:
             click.echo("\n" + "-" * 60 + "\n")
         if len(stories) > 1:
             click.echo(f"{index + 1} of {len(stories)} with the number {number}")
-        for line in lines(story):
+        for line in lines(story, short=short):
             click.echo(line)
     if not stories:
         raise click.exceptions.Exit(1)

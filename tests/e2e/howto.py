@@ -69,8 +69,7 @@ class Reader:
     def __init__(self, folder: Path, ports: Mapping[str, str], processes: ExitStack) -> None:
         self.folder = folder / "hub"
         for name in ("config", "mappings"):
-            # Without what belongs to connections that the text does not have.
-            shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("fulfillment_*.yaml"))
+            shutil.copytree(ROOT / name, self.folder / name)
         example = (ROOT / ".env.example").read_text(encoding="utf-8")
         (self.folder / ".env.example").write_text(_moved(example, ports), encoding="utf-8")
         self._processes = processes

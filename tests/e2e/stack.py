@@ -121,13 +121,10 @@ class Stack:
 
     def _write_site(self) -> None:
         # Of the project's files only those of the vendors that play here.
-        others = shutil.ignore_patterns("*digital_river*", "*nshift*", "*fulfillment*", "*tryton*", "*bridge*")
+        others = shutil.ignore_patterns("flows", "*digital_river*", "*nshift*", "*fulfillment*", "*tryton*", "*bridge*")
         for name in ("config", "mappings"):
             shutil.copytree(ROOT / name, self.site / name, ignore=others)
         self.rewrite_connections()
-        routes = yaml.safe_load((ROOT / "config/routes.yaml").read_text())["routes"]
-        ours = [route for route in routes if route["source"] in ("returnista_eu", "wms_eu")]
-        self.write("config/routes.yaml", {"routes": ours})
         self.write("config/hub.yaml", {"hub": HUB})
 
     def rewrite_connections(self) -> None:
