@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from app.core.expressions import Value, Where
@@ -62,6 +63,7 @@ class Question:
     connection: str
     key: str | None  # what `once` came to
     request: Json
+    at: datetime | None = None  # when it came; None: when it is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class BridgeClaim:
     id: str  # that of the first that asked it
     calls: tuple[CallMade, ...] = ()
     sent: bool = False  # the call after those may have reached its target
+    tries: int = 0  # how often calls were made for it so far
     status: int = 0
     answer: str = ""
 

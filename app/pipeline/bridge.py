@@ -97,7 +97,7 @@ class Bridges:
         if not verdict.ok:
             challenge = {"WWW-Authenticate": door.scheme.challenge} if door.scheme.challenge else {}
             return self._turned_away(incoming, door, 401, verdict.cause, challenge)
-        question_id = self._ids.new("brq")
+        question_id, came_at = self._ids.new("brq"), self._clock.now()
         try:
             request = loads(body)
             if not isinstance(request, dict):
@@ -109,7 +109,8 @@ class Bridges:
         if not self._room.acquire(blocking=False):
             return self._told(door, question_id, 503, "crowded", _TOLD["crowded"], started)
         try:
-            question = Question(question_id, door.bridge.name, door.bridge.source, key, door.masker.value(request))
+            kept = door.masker.value(request)
+            question = Question(question_id, door.bridge.name, door.bridge.source, key, kept, came_at)
             return self._answer(door, question, request, numbers, started)
         except LedgerUnavailable as error:
             log.error("ledger.unavailable", bridge=door.bridge.name, error=str(error))
@@ -140,7 +141,7 @@ class Bridges:
         if claim.state == "answered":
             self._count(door, claim.status, "again", started, claim.id)
             return Reply(claim.status, claim.answer, {"X-Request-Id": claim.id})
-        walk = Walk(claim.id, door.bridge, request, list(claim.calls), claim.sent, identifiers=list(numbers))
+        walk = Walk(claim.id, door.bridge, request, list(claim.calls), claim.sent, claim.tries, identifiers=[*numbers])
         held_until = end + _LEASE_MARGIN_S
         keeping = Keeping(self._ledger, question, token, door.masker, held_until, self._clock, self._count_attempts)
         walker = Walker(self._site, self._ledger, self._caller.until(end), self._clock, self._ids, keeping)

@@ -42,6 +42,7 @@ class Walk:
     request: Json
     calls: list[CallMade] = field(default_factory=list)
     sent: bool = False  # the call that it stands at may have reached its target
+    tries: int = 0  # how often calls were made for it before
     restarts: int = 0
     attempts_made: list[Attempt] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
@@ -56,7 +57,7 @@ class Walk:
     @property
     def attempts(self) -> int:
         """The number of this try."""
-        return 1
+        return self.tries + 1
 
     @property
     def answers(self) -> list[Json]:

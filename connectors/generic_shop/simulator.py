@@ -30,6 +30,7 @@ from connectors.simkit import TOKEN, Answer, Simulator
 from connectors.simsend import tells_of
 
 _SCHEMA = Path(__file__).parent / "schemas" / "resolve_return.json"
+_ADDRESS = _SCHEMA.with_name("set_return_address.json")
 
 
 class Shop:
@@ -38,10 +39,12 @@ class Shop:
     def __init__(self) -> None:
         self.orders: dict[str, dict[str, Any]] = {}
         self.resolved: list[dict[str, Any]] = []
+        self.addresses: dict[tuple[str, str], dict[str, Any]] = {}
         self._answers: dict[str, tuple[str, Answer]] = {}
         self._events = count(1)
         self._last = datetime.min.replace(tzinfo=UTC)
         self._resolution = Draft202012Validator(json.loads(_SCHEMA.read_text(encoding="utf-8")))
+        self._address = Draft202012Validator(json.loads(_ADDRESS.read_text(encoding="utf-8")))
 
     def seed(self, data: dict[str, Any]) -> dict[str, int]:
         """Add or replace orders; the count of those known now."""
@@ -87,6 +90,17 @@ class Shop:
             self._answers[key] = (asked, answer)
         return answer
 
+    def set_address(self, number: str, return_: str, body: Any) -> Answer:
+        """Keep where the goods of a return go. The order may have been bought elsewhere: it need not be known here."""
+        errors = [f"{error.json_path}: {error.message}" for error in self._address.iter_errors(body)]
+        if errors:
+            return Answer({"code": "INVALID", "message": errors[0]}, 422)
+        kept = {"order": number, "return": return_, **body}
+        street = body["address"]["street"]
+        news = "" if self.addresses.get((number, return_)) == kept else f"return {return_} of {number} goes to {street}"
+        self.addresses[number, return_] = kept
+        return Answer(kept, effect=news)
+
     def _resolve(self, number: str, body: Any) -> Answer:
         errors = [f"{error.json_path}: {error.message}" for error in self._resolution.iter_errors(body)]
         if errors:
@@ -130,6 +144,10 @@ def create_app(*, token: str = TOKEN, secret: str = "") -> Flask:
     def resolve_return(number: str) -> Answer:
         body, key = request.get_json(force=True, silent=True), request.headers.get("Idempotency-Key")
         return shop.resolve(number, body, key)
+
+    @sim.operation("set_return_address", "PUT", "/orders/<path:number>/returns/<path:return_>/address")
+    def set_return_address(number: str, return_: str) -> Answer:
+        return shop.set_address(number, return_, request.get_json(force=True, silent=True))
 
     tells_of(sim, "tell", shop.change, secret or token)
     return sim.app

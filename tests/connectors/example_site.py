@@ -17,6 +17,7 @@ def environment(**more: str) -> dict[str, str]:
         "RETURNISTA_ACCOUNT_ID": ACCOUNT,
         "RETURNISTA_API_KEY": "sim-token",
         "RETURNISTA_WEBHOOK_SECRET": SECRETS[0],
+        "RETURNISTA_BRIDGE_SECRET": SECRETS[0],
         "ERP_URL": "http://erp.example.com",
         "ERP_TOKEN": "sim-token",
         "WMS_URL": "http://wms.example.com",

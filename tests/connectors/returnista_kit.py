@@ -11,15 +11,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from flask import request
+from flask import Flask, request
 
 from app.core.signatures import sign
 from connectors.returnista import simulator
 from connectors.returnista.samples import ACCOUNT
 from connectors.simkit import TOKEN, Answer, Simulator
-from connectors.simserve import running
-from tests.connectors.hub_kit import OneProcessHub, compiled_site
-from tests.connectors.returnista_site import BRIDGE_SECRET, BRIDGE_TOKEN, CONNECTIONS, FILES, SECRET
+from tests.connectors.hub_kit import OneProcessHub, compiled_site, socket
+from tests.connectors.returnista_site import BRIDGE_SECRET, BRIDGE_TOKEN, CONFIGURED, CONNECTIONS, FILES, SECRET
 from tests.support import HandClock
 
 
@@ -49,7 +48,7 @@ class Shop:
         known = key in self.done
         number = f"{what}-{len(self.done) + 1}"
         url = f"https://labels.example.com/{number}.pdf"
-        made = self.done.setdefault(key, {"id": number, "label_url": url, "tracking_number": number})
+        made = self.done.setdefault(key, {"resolutionId": number, "label_url": url, "tracking_number": number})
         return Answer(made, 201, effect="" if known else what)
 
 
@@ -66,8 +65,8 @@ class Hub(OneProcessHub):
         self.platform.now = clock.now
         self.shop = Shop()
         self._env = {
-            "RETURNISTA_URL": stack.enter_context(running(vendor)),
-            "SHOP_URL": stack.enter_context(running(self.shop.sim.app)),
+            "RETURNISTA_URL": _served("returnista", vendor),
+            "SHOP_URL": _served("acme_shop", self.shop.sim.app),
             "ACCOUNT": ACCOUNT,
             "KEY": TOKEN,
             "SECRET": SECRET,
@@ -78,8 +77,8 @@ class Hub(OneProcessHub):
         self.use()
 
     def use(self, proof: str = "hmac", **settings: str) -> None:
-        """Begin anew with these settings of the connection to Returnista."""
-        more = "\n".join(f"      {name}: {value}" for name, value in settings.items())
+        """Begin anew with these settings of the connection to Returnista, in place of those of a configured one."""
+        more = "\n".join(f"      {name}: {value}" for name, value in {**CONFIGURED, **settings}.items())
         told = CONNECTIONS.replace("MORE", more).replace("PROOF", proof)
         self.open(compiled_site({**FILES, "config/connections.yaml": told}, self._env))
 
@@ -134,6 +133,12 @@ class Hub(OneProcessHub):
     def made(self, operation: str) -> list[Any]:
         """The requests of an operation that either side received."""
         return [one for one in [*self.vendor.requests, *self.shop.sim.requests] if one.operation == operation]
+
+
+def _served(name: str, app: Flask) -> str:
+    place, url = socket(name)
+    place.app = app
+    return url
 
 
 @contextmanager

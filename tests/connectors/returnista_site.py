@@ -70,7 +70,11 @@ limits: {rate: 100000/s}
 operations:
   get_order: {method: GET, path: "/orders/{{ args.number }}"}
   list_orders: {method: GET, path: /orders, query: {email: "{{ args.email }}"}}
-  settle: {method: POST, path: /settlements, idempotency: {header: Idempotency-Key}}
+  settle:
+    method: POST
+    path: /settlements
+    query: {order: "{{ args.number | default(omit) }}"}
+    idempotency: {header: Idempotency-Key}
   make_label: {method: POST, path: /labels, idempotency: {header: Idempotency-Key}}
 """,
     "mappings/return.to_acme_settlement.yaml": """

@@ -32,8 +32,9 @@ def test_every_fixture_is_named_after_an_event_type_or_an_operation(site: Site, 
     known = set(connector.operations)
     if connector.inbound:
         known |= set(connector.inbound.types) | connector.inbound.ignore
+    known |= {one.path for one in site.bridges if site.connections[one.source].connector is connector}
     for path in (ROOT / "connectors" / name / "fixtures").glob("*.json"):
-        assert path.name.rpartition("__")[0] in known, f"{path}: no event type or operation of {name}"
+        assert path.name.rpartition("__")[0] in known, f"{path}: no event type, operation or question of {name}"
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: f"{path.parts[-3]}/{path.stem}")

@@ -25,14 +25,14 @@ ORDER = {
     "email": "robin@example.com",
     "currency": "EUR",
     "lines": [
-        {"id": 7001, "order": "1004800", "sku": "TEE-RED-M", "quantity": 3, "paid": "10.00"},
-        {"id": "l-2", "order": "1004800", "sku": "0012345", "quantity": 1, "paid": "5.50"},
+        {"id": 7001, "sku": "TEE-RED-M", "quantity": 3, "paid": "10.00"},
+        {"id": "l-2", "sku": "0012345", "quantity": 1, "paid": "5.50"},
     ],
 }
 OTHER = {
     **ORDER,
     "number": "1004700",
-    "lines": [{"id": "l-9", "order": "1004700", "sku": "B", "quantity": 1, "paid": "1"}],
+    "lines": [{"id": "l-9", "sku": "B", "quantity": 1, "paid": "1"}],
 }
 RESOLVED = {
     "transactionId": "t-1",
@@ -40,11 +40,13 @@ RESOLVED = {
         {
             "id": "rr-1",
             "purchaseId": "7001",
+            "purchaseOrderNumber": "#1004800",
             "resolution": {"type": "Refund", "value": {"value": "3.33", "currency": "EUR"}},
         },
         {
             "id": "rr-2",
             "purchaseId": "7001",
+            "purchaseOrderNumber": "#1004800",
             "resolution": {"type": "Refund", "value": {"value": "3.34", "currency": "EUR"}},
         },
     ],
@@ -192,9 +194,12 @@ def test_a_transaction_is_one_settlement_of_all_its_requests(hub: Hub) -> None:
         "returnRequests": [{"id": "rr-1", "resolved": True}, {"id": "rr-2", "resolved": True}],
     }
     (made,) = hub.made("settle")
-    assert made.body["items"] == [
-        {"line": "7001", "quantity": 2, "type": "refund", "amount": "6.67", "currency": "EUR"}
-    ]
+    assert made.body == {
+        "type": "REFUND",
+        "externalReference": "t-1",
+        "lines": [{"line": "7001", "quantity": 2, "amount": "6.67", "currency": "EUR"}],
+    }
+    assert made.query == {"order": ["1004800"]}
 
 
 def test_the_same_transaction_again_gets_the_same_answer_and_settles_nothing(hub: Hub) -> None:

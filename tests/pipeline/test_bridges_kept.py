@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,29 @@ def test_a_question_is_found_by_its_id_and_by_its_numbers(portal: Portal, shop: 
         assert story["open"] == []
 
 
-def test_a_question_without_once_is_found_too(portal: Portal, ledger: Ledger) -> None:
+def test_each_time_that_calls_are_made_for_a_question_is_a_try_of_its_own(
+    tmp_path: Path, ledger: Ledger, clock: HandClock, shop: Shop
+) -> None:
+    asked = {**RESOLVE, "note": "hi"}
+    for said, status in ((503, 503), ("done, then lost", 503), (None, 200)):
+        # Processes come and go; the number goes on.
+        with process(site_of(tmp_path), ledger, clock, shop) as portal:
+            shop.say("/refunds", *([said] if said else []))
+            assert portal.ask("resolve-return", asked).status_code == status
+    (story,) = tell(ledger, "t-1")["stories"]
+    calls = [(entry["title"].split(":")[0], entry["title"]) for entry in story["entries"] if entry["what"] == "call"]
+    assert [(name, re.findall(r"try (\d+)", title)) for name, title in calls] == [
+        ("shop.find_order", []),
+        ("shop.refund", []),
+        ("shop.refund", ["2"]),
+        ("shop.refund", ["3"]),
+        ("shop.note", ["3"]),
+    ]
+
+
+def test_a_question_without_once_is_found_too(portal: Portal, ledger: Ledger, clock: HandClock, shop: Shop) -> None:
+    # It is kept only when it is over, and told as what it began with.
+    shop.meanwhile = lambda path: clock.move(1)
     question_id = portal.ask("get-purchases", ASKED).headers["X-Request-Id"]
     for number in (question_id, "#4711", "4711"):
         (story,) = tell(ledger, number)["stories"]

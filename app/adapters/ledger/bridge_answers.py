@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from sqlalchemy import Row, bindparam, select, text, update
+from sqlalchemy import Row, bindparam, func, select, text, update
 
-from app.adapters.ledger.columns import bounded
+from app.adapters.ledger.columns import bounded, to_ms
 from app.adapters.ledger.finishes import Finishing
 from app.adapters.ledger.queries import view
+from app.adapters.ledger.schema import attempts
 from app.adapters.ledger.shared_schema import bridge_answers
 from app.adapters.ledger.store import Store, ahead
 from app.core.bridges import BridgeClaim, BridgeFinish, CallMade, Question
@@ -18,6 +19,7 @@ _by_key = select(bridge_answers).where(
     bridge_answers.c.bridge == bindparam("asked"), bridge_answers.c.key == bindparam("wanted")
 )
 _by_id = select(bridge_answers).where(bridge_answers.c.id == bindparam("wanted"))
+_tries = select(func.coalesce(func.max(attempts.c.number), 0)).where(attempts.c.delivery_id == bindparam("wanted"))
 _held = (
     update(bridge_answers)
     .where(
@@ -58,7 +60,8 @@ class BridgeAnswers(Store):
                 return told
             taken = {"state": "running", "token": token, "due_at": ahead(now, lease_s), "updated_at": now}
             db.execute(update(bridge_answers).where(bridge_answers.c.id == known.id).values(**taken))
-            return BridgeClaim("mine", known.id, _calls(known.calls), bool(known.sent))
+            tries = int(db.execute(_tries, {"wanted": known.id}).scalar_one())
+            return BridgeClaim("mine", known.id, _calls(known.calls), bool(known.sent), tries)
 
     def finish_bridge(self, token: str, finish: BridgeFinish) -> bool:
         """Write how far it came, with the tries made and what they taught; False when the token no longer holds it.
@@ -145,7 +148,7 @@ def _row(question: Question, now: int) -> dict[str, Any]:
         "bridge": question.bridge,
         "connection": question.connection,
         "key": None if question.key is None else bounded(question.key),
-        "created_at": now,
+        "created_at": to_ms(question.at) if question.at else now,
         "updated_at": now,
         "sent": False,
         "because": "",

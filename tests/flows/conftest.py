@@ -1,0 +1,31 @@
+"""The example site between simulators that hold nothing, on an empty ledger."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.adapters.ledger import Ledger, open_ledger
+from tests.flows.kit import Flows, NowClock
+from tests.support import empty_sqlite
+
+
+@pytest.fixture
+def flows(migrated_sqlite: Path, open_ledgers: dict[str, Ledger]) -> Iterator[Flows]:
+    """The hub of the example site; what one is made of costs more than most tests, so they share the ledger's file."""
+    path, clock = migrated_sqlite.with_name("flows.db"), NowClock()
+    if not path.exists():
+        shutil.copy(migrated_sqlite, path)
+    empty_sqlite(path)
+    url = f"sqlite:///{path}"
+    if url not in open_ledgers:
+        open_ledgers[url] = open_ledger(url, clock=clock)
+    open_ledgers[url]._clock = clock
+    hub = Flows(open_ledgers[url], clock)
+    try:
+        yield hub
+    finally:
+        hub.close()
