@@ -2,12 +2,16 @@
 
 Keys follow the rules of `app.core.changes`, but for `order.changed`: an order may return to what it was before, which
 is a new fact again. Its key holds the order's version, or its content where the source gives no version.
+
+One picture of an order may tell several facts, and a target that is told the whole order wants to hear of them once:
+`change.first` is true for the first of them only.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from app.core.documents import amount, version_key, whole
@@ -16,7 +20,8 @@ from app.model import Change, Json
 
 #: Every change of an order that a route may listen to, with what it means.
 ORDER_CHANGES = {
-    "order.placed": "the order is known for the first time, whatever its state",
+    "order.placed": "the order is known for the first time, whatever its state; of the changes that one picture of an "
+    "order tells, change.first is true for the first only",
     "order.changed": "a known order looks different (state, lines, prices …), but for what the other changes tell",
     "order.cancelled": "the order was cancelled",
     "line.delivered": "items of an order's line were delivered; change.quantity is how many more",
@@ -38,7 +43,7 @@ def order_changes(before: Json, after: Json) -> list[Change]:
     if cancelled:
         found.append(Change("order.cancelled", "order.cancelled"))
     found.extend(_deliveries(known, after))
-    return found
+    return [replace(one, data={**one.data, "first": place == 0}) for place, one in enumerate(found)]
 
 
 def delivered(line: Json) -> Decimal:

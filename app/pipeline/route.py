@@ -56,6 +56,8 @@ def split_items(mapping: MappingFile, names: dict[str, Any]) -> dict[str, Json]:
         key = mapping.split.key.render({**names, mapping.split.name: item}, "split.key")
         if not isinstance(key, str) or not key:
             raise DataError(f"{key!r} cannot tell the parts apart", path="split.key", where=str(mapping.where))
+        if key in parts:
+            raise DataError(f"two parts have the key {key!r}", path="split.key", where=str(mapping.where))
         parts[key] = item
     if not parts:
         raise DataError("there is nothing to split", path="split.each", where=str(mapping.where))

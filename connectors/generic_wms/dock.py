@@ -28,7 +28,7 @@ class Dock:
         row = self._returns[wanted["rma"]] if "rma" in wanted else self._unannounced()
         lines = self.lines(row)
         for said in wanted.get("lines", ()):
-            line = next((line for line in lines if line["sku"] == said["sku"]), None)
+            line = _meant(lines, said)
             if line is None:
                 raise KeyError(f"line with article {said['sku']} in {row['returnNumber']}")
             line.update({name: said[name] for name in _SAID if name in said})
@@ -54,7 +54,7 @@ class Dock:
                 {
                     "line": str(place),
                     **({"shopOrder": order["shopOrder"]} if "shopOrder" in order else {}),
-                    **{name: line[name] for name in ("sku", "title", "reasons") if name in line},
+                    **{name: line[name] for name in ("orderLine", "sku", "title", "reasons", "price") if name in line},
                     "announced": line["quantity"],
                     "received": 0,
                     "accepted": 0,
@@ -92,3 +92,10 @@ class Dock:
         if row is not None:
             row["updatedAt"] = text
         return text
+
+
+def _meant(lines: list[dict[str, Any]], said: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The line of the article; of several that of the order line, where it is said."""
+    found = [line for line in lines if line["sku"] == said["sku"]]
+    exact = [line for line in found if line.get("orderLine") == said.get("orderLine")]
+    return next(iter(exact or found), None)

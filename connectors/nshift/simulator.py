@@ -4,6 +4,7 @@ Served with and without the prefix /public-api/v3, with basic auth. Beside what 
 
     POST /_sim/seed   {"returns": [{"returnOrderId": 4711, "orderId": "A-1", "createdAt": "2026-11-20T09:30:00Z",
                                     "items": [{"sku": "hera", "orderItemId": "1", "quantity": 2}]}],
+                                                                  or "createdAgo": "2h", for a poll that is now
                        "process": {"4711": 39.0},                     somebody processes it, with that gross refund
                        "forget": true,                                first of all, what it held
                        "now": "2026-11-22T10:00:00Z",                 its own clock stands still there
@@ -17,7 +18,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -107,9 +108,11 @@ def _time(text: str, name: str) -> datetime:
         raise Refused(400, f"{name}: {text!r} is no date-time") from None
 
 
-def create_app(*, token: str = TOKEN, username: str = USERNAME) -> Flask:
+def create_app(
+    *, token: str = TOKEN, username: str = USERNAME, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Flask:
     """The simulated nShift Return, with one organization."""
-    store = Store()
+    store = Store(now)
     sim = _BasicSimulator("nshift", token=token, seed=store.seed)
     sim.username = username
 

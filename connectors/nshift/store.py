@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from app.core.times import iso, parse_time
+from app.core.times import iso, parse_time, seconds
 
 _DECIDED = frozenset({"APPROVED", "REJECTED", "DELETED"})
 _PLACES = Decimal("0.01")
@@ -146,7 +146,8 @@ class Store:
 
     def _made(self, spec: dict[str, Any]) -> dict[str, Any]:
         number = spec.get("returnOrderId", 4711 + len(self.returns))
-        created = spec.get("createdAt", iso(self._now()))
+        ago = timedelta(seconds=seconds(spec["createdAgo"])) if "createdAgo" in spec else timedelta()
+        created = spec.get("createdAt", iso(self._now() - ago))
         shared = {"returnOrderId": number, "returnOrderExtId": spec.get("returnOrderExtId", "{}")}
         items = [
             {**shared, "returnOrderItemId": number * 100 + place, **item}
@@ -157,7 +158,7 @@ class Store:
             for what in ("OriginalTotal", "RefundItemsTotal", "ShippingFeeRefund", "FeesTotal", "RefundTotal")
             for kind in ("net", "tax", "gross")
         }
-        told = {key: value for key, value in spec.items() if key not in ("items", "returnOrderId")}
+        told = {key: value for key, value in spec.items() if key not in ("items", "returnOrderId", "createdAgo")}
         return {
             **shared,
             "createdAt": created,

@@ -5,11 +5,9 @@ The ledger, the door, the network and the simulators are real; the clock is move
 
 from __future__ import annotations
 
-import atexit
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import cache
+from contextlib import contextmanager
 from typing import Any
 
 import requests
@@ -19,7 +17,7 @@ from app.core.signatures import sign
 from app.core.site import Site
 from connectors.simkit import Simulator
 from connectors.simserve import running
-from tests.connectors.hub_kit import OneProcessHub, compiled_site
+from tests.connectors.hub_kit import OneProcessHub, compiled_site, socket
 from tests.support import HandClock
 
 SECRET = "generic-test-secret"
@@ -111,31 +109,6 @@ class Hub(OneProcessHub):
         return [one for one in self.sims[name].requests if one.operation == operation]
 
 
-class Socket:
-    """One address behind which another simulator stands in every test: the site, which holds it, stays the same."""
-
-    def __init__(self) -> None:
-        self.app = Flask("nobody")
-
-    @property
-    def extensions(self) -> Any:
-        """Those of the simulator that is there now."""
-        return self.app.extensions
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        return self.app(environ, start_response)
-
-
-@cache
-def _socket(name: str) -> tuple[Socket, str]:
-    """The address of a connection, served once for all tests of a run."""
-    socket, stack = Socket(), ExitStack()
-    served: Any = socket
-    url = stack.enter_context(running(served))
-    atexit.register(stack.close)
-    return socket, url
-
-
 @contextmanager
 def running_hub(
     ledger: Any, clock: HandClock, routes: str, connections: str, apps: dict[str, Flask], **files: str
@@ -143,8 +116,8 @@ def running_hub(
     """A hub with these simulators, each under the connection that it is given for."""
     urls: dict[str, str] = {}
     for name, app in apps.items():
-        socket, urls[name] = _socket(name)
-        socket.app = app
+        place, urls[name] = socket(name)
+        place.app = app
     env = {"SIM_TOKEN": "sim-token", "SIM_SECRET": SECRET, **{f"URL_{name}": url for name, url in urls.items()}}
     texts = {"config/connections.yaml": CONNECTIONS + connections, "config/routes.yaml": routes, **FILES, **files}
     hub = Hub(ledger, clock, compiled_site(texts, env), urls, apps)

@@ -5,8 +5,11 @@ The ledger, the door and the network are real; the clock is moved by hand.
 
 from __future__ import annotations
 
+import atexit
 import random
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,8 +17,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from flask import Flask
+from pytest import MonkeyPatch
 
-from app.adapters.files import load_site
+from app.adapters import files as site_files
+from app.adapters.files import PROJECT, load_site
 from app.adapters.http import HttpSender
 from app.adapters.system import SystemIds
 from app.core.polls import PollKey
@@ -27,7 +32,10 @@ from app.pipeline.poll import Poller
 from app.pipeline.read import Reader
 from app.pipeline.waits import Waits
 from app.web.app import CLOSE, create_app
+from connectors.simserve import running
 from tests.support import HandClock
+
+_CONNECTOR = re.compile(r"\bconnector: *(\w+)")
 
 
 @dataclass
@@ -137,6 +145,31 @@ class OneProcessHub:
         return [row for row in rows if not route or row["route"] == route]
 
 
+class Socket:
+    """One address behind which another simulator stands in every test: the site, which holds it, stays the same."""
+
+    def __init__(self) -> None:
+        self.app = Flask("nobody")
+
+    @property
+    def extensions(self) -> Any:
+        """Those of the simulator that is there now."""
+        return self.app.extensions
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.app(environ, start_response)
+
+
+@cache
+def socket(name: str) -> tuple[Socket, str]:
+    """A socket and its address, served once for all tests of a run."""
+    made, stack = Socket(), ExitStack()
+    served: Any = made
+    url = stack.enter_context(running(served))
+    atexit.register(stack.close)
+    return made, url
+
+
 def compiled_site(files: Mapping[str, str], env: Mapping[str, str]) -> Site:
     """The site of these files, kept for all tests of a run: compiling one takes longer than most tests."""
     return _compiled(tuple(files.items()), tuple(env.items()))
@@ -144,9 +177,28 @@ def compiled_site(files: Mapping[str, str], env: Mapping[str, str]) -> Site:
 
 @cache
 def _compiled(files: tuple[tuple[str, str], ...], env: tuple[tuple[str, str], ...]) -> Site:
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, project_of(text for _, text in files):
         for name, text in files:
             path = Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         return load_site(Path(folder), env=dict(env))
+
+
+@contextmanager
+def project_of(texts: Iterable[str]) -> Iterator[None]:
+    """What comes with the project, but for the connectors that these texts do not name, and the mappings for them.
+
+    Reading all of it takes four times as long; that it has no faults is what the unit suite shows.
+    """
+    used = {name for text in texts for name in _CONNECTOR.findall(text)}
+    given = [path for path in PROJECT.glob("connectors/*/") if (path / "connector.yaml").is_file()]
+    unused = [path.name for path in given if not any(name.startswith(path.name) for name in used)]
+    with TemporaryDirectory() as folder, MonkeyPatch.context() as patch:
+        for path in [*given, *PROJECT.glob("mappings/**/*.*")]:
+            place = Path(folder) / path.relative_to(PROJECT)
+            if not any(name in place.name for name in unused):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(path)
+        patch.setattr(site_files, "PROJECT", Path(folder))
+        yield

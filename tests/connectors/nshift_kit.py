@@ -29,6 +29,7 @@ from app.pipeline.worker import polls_on
 from connectors.nshift.simulator import create_app
 from connectors.simkit import Recorded, Simulator
 from connectors.simserve import running
+from tests.connectors.hub_kit import project_of
 from tests.connectors.nshift_site import FILES
 from tests.pipeline.kit import MiniHub
 from tests.support import HandClock
@@ -93,7 +94,8 @@ connections:
 
         def once(folder: Path, **how: Any) -> Site:
             if key not in _sites:
-                _sites[key] = load_site(folder, **how)
+                with project_of(self._texts.values()):
+                    _sites[key] = load_site(folder, **how)
             return _sites[key]
 
         with patch("tests.pipeline.kit.load_site", once):

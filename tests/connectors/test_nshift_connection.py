@@ -10,6 +10,7 @@ import pytest
 from app.adapters.files import check, load_site
 from app.core.auth import credentials
 from app.core.site import Site
+from tests.connectors.hub_kit import project_of
 from tests.connectors.nshift_kit import Make, make, nshift, sqlite_ledger
 
 __all__ = ["make", "nshift", "sqlite_ledger"]  # fixtures
@@ -24,7 +25,8 @@ def told(tmp_path: Path, **settings: str) -> str:
     head = "connections:\n  nshift:\n    connector: nshift\n    poll: true\n    settings:\n"
     text = f"{head}{rows}\n      password: ${{SECRET}}\n"
     (tmp_path / "config" / "connections.yaml").write_text(text, encoding="utf-8")
-    return "\n".join(map(str, check(tmp_path, {"SECRET": "s3cret"})))
+    with project_of([text]):
+        return "\n".join(map(str, check(tmp_path, {"SECRET": "s3cret"})))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,8 @@ def test_a_user_name_with_a_colon_is_refused_and_the_password_not_shown(tmp_path
 
 def test_user_and_password_are_sent_as_utf_8(tmp_path: Path) -> None:
     assert not told(tmp_path, username="hübsch")
-    auth = load_site(tmp_path, env={"SECRET": "s3cret"}).connections["nshift"].auth
+    with project_of(["connector: nshift"]):
+        auth = load_site(tmp_path, env={"SECRET": "s3cret"}).connections["nshift"].auth
     assert credentials(auth) == {"Authorization": "Basic aMO8YnNjaDpzM2NyZXQ="}
 
 

@@ -21,11 +21,12 @@ FOLDER = ROOT / "connectors" / "nshift"
 
 @pytest.fixture
 def hub(make: Make) -> NshiftHub:
-    """A hub whose first look goes back three days instead of sixty."""
+    """A hub whose first look goes back three days instead of sixty, a day at a time."""
     names = ["connector.yaml", "schemas/wms_update.json", "schemas/push_orders.json"]
     files = {f"connectors/nshift/{name}": (FOLDER / name).read_text(encoding="utf-8") for name in names}
-    assert "start: 60d" in files["connectors/nshift/connector.yaml"]
-    files["connectors/nshift/connector.yaml"] = files["connectors/nshift/connector.yaml"].replace("60d", "3d")
+    whole = files["connectors/nshift/connector.yaml"]
+    assert "longest: 10d, start: 60d" in whole
+    files["connectors/nshift/connector.yaml"] = whole.replace("longest: 10d, start: 60d", "longest: 1d, start: 3d")
     return make(files)
 
 

@@ -111,6 +111,17 @@ def test_more_delivered_than_ordered_breaks_a_law() -> None:
     assert found == [Breach("delivered:1:4>3", "line 1: delivered 4 of 3 ordered")]
 
 
+def test_of_the_facts_that_one_picture_tells_one_is_the_first() -> None:
+    lines = [line(delivered=2), line(key="2", delivered=3)]
+    for before, after in [
+        (None, an_order(lines=lines, state="cancelled")),
+        (an_order(), an_order(version=2, state="delivered", lines=lines)),
+        (an_order(lines=[line(), line(key="2")]), an_order(version=2, lines=lines)),
+    ]:
+        told = [change.data["first"] for change in order_changes(before, after)]
+        assert told == [True] + [False] * (len(told) - 1) and len(told) > 1
+
+
 growing = st.lists(st.integers(0, 3), min_size=3, max_size=3).map(sorted)
 
 
