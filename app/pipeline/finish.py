@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from app.core import retry
+from app.core.outcomes import is_safe
 from app.core.ports import Clock
 from app.core.routing import Route, RouteCall
 from app.core.site import Site
@@ -31,6 +32,7 @@ from app.model import (
 from app.pipeline.answers import Answer, learn
 from app.pipeline.call import Blocked
 from app.pipeline.render import Rendered
+from app.pipeline.request import find_operation
 from app.pipeline.waits import Waits
 
 log = structlog.get_logger()
@@ -218,10 +220,16 @@ class Finisher:
         return self._finish(work, "dead", because, fault)
 
     def skipped(self, work: DeliveryWork, because: str) -> DeliveryFinish:
-        """Nothing to do any more."""
+        """Nothing to do any more. Done, and not skipped, when calls that change something were made before."""
         if calls := made(work):
             because += f"; made before that: call {', '.join(map(str, calls))}"
-        return self._finish(work, "skipped", because)
+        return self._finish(work, "done" if self._changed(work, calls) else "skipped", because)
+
+    def _changed(self, work: DeliveryWork, calls: Sequence[int]) -> bool:
+        """Whether one of these calls, counted from 1, changes something at its target."""
+        route = next((one for one in self._site.routes if one.name == work.route), None)
+        wanted = [route.calls[number - 1] for number in calls if number <= len(route.calls)] if route else []
+        return any(not is_safe(find_operation(self._site.connections[one.connection], one.operation)) for one in wanted)
 
     def complete(
         self, finish: DeliveryFinish, attempts: Sequence[Attempt], references: Sequence[Reference]

@@ -7,9 +7,11 @@ Beside what `connectors.simkit` tells:
                        list_lag: so many list reads show what was before; overtaken: the next writes come too late
     POST /_sim/change  {"job": "…", "by": 3}                                            the platform's own new version
                        {"job": "…", "line": "<return>/<line>", "set": {"status": "REJECTED"}}     the backoffice decides
+                       with "url" (and what else `send` takes) its event is sent at once, and the answer is that of send
     POST /_sim/tokens  {"expire": true, "refresh": false}     all tokens end now; without a key: how many were given
-    POST /_sim/send    {"url": "http://…", "events": [whole events; default: all that happened], "order": [2, 0, 1],
-                        "copies": 3, "concurrent": true, "header": "Authorization", "secret": "…", "patience": 10}
+    POST /_sim/send    {"url": "http://…", "events": [whole events; default: all that happened, with "job": to it],
+                        "order": [2, 0, 1], "copies": 3, "concurrent": true, "header": "Authorization", "secret": "…",
+                        "patience": 10}
                        answers {"statuses": [200, …], "redelivered": 0}: how many the vendor would send again for days,
                        because they were not answered with exactly 200 in time
 
@@ -159,16 +161,12 @@ def _control_routes(sim: _Platform, secret: str) -> None:
         wanted = request.get_json(force=True)
         try:
             with sim.lock:
-                if "line" not in wanted:
-                    return jsonify(sim.jobs.bump(wanted["job"], int(wanted.get("by", 1)))), 200
-                item_return, _, line = wanted["line"].rpartition("/")
-                return jsonify(
-                    sim.jobs.change(
-                        wanted["job"], lambda job: sim.jobs.find_line(job, item_return, line).update(wanted["set"])
-                    )
-                ), 200
+                before = len(sim.jobs.events)
+                changed = _changed(sim.jobs, wanted)
+                new = sim.jobs.events[before:]
         except (KeyError, AttributeError):
             return jsonify(message="there is no such job or line"), 404
+        return jsonify(_sent(new, wanted, secret) if "url" in wanted else changed), 200
 
     @sim.app.post("/_sim/tokens")
     def tokens() -> Response:
@@ -187,13 +185,31 @@ def _control_routes(sim: _Platform, secret: str) -> None:
     def send() -> Response:
         wanted = request.get_json(force=True)
         with sim.lock:
-            told = wanted.get("events") or list(sim.jobs.events)
-        told = [told[index] for index in wanted.get("order", range(len(told)))] * int(wanted.get("copies", 1))
-        headers = {str(wanted.get("header", "Authorization")): str(wanted.get("secret", secret))}
-        sent = send_events(wanted["url"], told, headers, concurrent=bool(wanted.get("concurrent")))
-        patience = float(wanted.get("patience", _PATIENCE_S))
-        again = [status for status, took in sent if status != 200 or took > patience]
-        return jsonify(statuses=[status for status, _ in sent], redelivered=len(again))
+            told = wanted.get("events") or [
+                event for event in sim.jobs.events if wanted.get("job", _job_of(event)) == _job_of(event)
+            ]
+        return jsonify(_sent(told, wanted, secret))
+
+
+def _changed(jobs: Jobs, wanted: dict[str, Any]) -> dict[str, Any]:
+    if "line" not in wanted:
+        return jobs.bump(wanted["job"], int(wanted.get("by", 1)))
+    item_return, _, line = wanted["line"].rpartition("/")
+    return jobs.change(wanted["job"], lambda job: jobs.find_line(job, item_return, line).update(wanted["set"]))
+
+
+def _job_of(event: dict[str, Any]) -> Any:
+    return event["payload"].get("itemReturnJobRef") or event["payload"].get("id")
+
+
+def _sent(told: list[Any], wanted: dict[str, Any], secret: str) -> dict[str, Any]:
+    """Send events as `wanted` says; what became of it."""
+    told = [told[index] for index in wanted.get("order", range(len(told)))] * int(wanted.get("copies", 1))
+    headers = {str(wanted.get("header", "Authorization")): str(wanted.get("secret", secret))}
+    sent = send_events(wanted["url"], told, headers, concurrent=bool(wanted.get("concurrent")))
+    patience = float(wanted.get("patience", _PATIENCE_S))
+    again = [status for status, took in sent if status != 200 or took > patience]
+    return {"statuses": [status for status, _ in sent], "redelivered": len(again)}
 
 
 def send_events(

@@ -187,3 +187,22 @@ def test_10_an_answer_that_is_too_late_is_no_answer(tenant: FlaskClient) -> None
     with running(hook) as url:
         assert tenant.post("/_sim/send", json={"url": url, "events": events}).json["redelivered"] == 0
         assert tenant.post("/_sim/send", json={"url": url, "events": events, "patience": -1}).json["redelivered"] == 1
+
+
+def test_what_changes_can_be_told_at_once_and_the_events_of_one_job_alone(tenant: FlaskClient) -> None:
+    tenant.post("/_sim/seed", json={"build": [{**SPEC, "id": "j2", "order": "ORDER-2"}]})
+    received: list[Any] = []
+    hook = Flask("hook")
+    hook.extensions["simulator"] = Simulator("hook")
+
+    @hook.post("/")
+    def take() -> str:
+        received.append(json.loads(request.data)["payload"]["id"])
+        return ""
+
+    with running(hook) as url:
+        for job in ("j1", "j2"):
+            told = {"job": job, "line": "r1/l1", "set": {"status": "REJECTED"}, "url": url}
+            assert tenant.post("/_sim/change", json=told).json == {"statuses": [200], "redelivered": 0}
+        tenant.post("/_sim/send", json={"url": url, "job": "j2"})
+    assert received == ["j1", "j2", "j2"]

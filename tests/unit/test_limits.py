@@ -49,3 +49,14 @@ def test_each_fact_and_each_order_line_has_a_limit_of_its_own() -> None:
 def test_without_a_delivered_quantity_or_an_order_line_there_is_no_limit() -> None:
     found = [fact("line.accepted", "b", delivered=None), fact("line.accepted", "c", line="")]
     assert beyond(found, [fact("line.accepted", "a", delivered=None), fact("line.accepted", "d", line="")]) == []
+
+
+def test_a_line_that_was_accepted_and_then_refunded_is_the_same_goods() -> None:
+    acted = [fact("line.accepted", "a", quantity=1)]
+    assert beyond([fact("refund.started", "a"), fact("refund.closed", "a")], acted) == []
+
+
+def test_a_refund_of_a_line_in_the_place_of_an_accepted_one_is_beyond_what_was_delivered() -> None:
+    acted, new = [fact("line.accepted", "a", quantity=1)], fact("refund.started", "b")
+    assert beyond([new], acted) == [new]
+    assert beyond([fact("refund.started", "b", delivered=2)], acted) == []
