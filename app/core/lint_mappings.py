@@ -15,13 +15,10 @@ Key = tuple[str, str, str]
 def check(material: Material) -> None:
     """Report what is wrong with mappings and references."""
     known = {reference.key for reference, _ in material.references}
-    wanted: set[Key] = set()
-    in_use = material.used_mappings()
+    wanted, in_use = material.used_references(), material.used_mappings()
     for name, node in material.mapping_nodes.items():
         for _, use in node.get("references").items():
             key = (use.get("kind").text(), use.get("from").text(), use.get("to").text())
-            if name in in_use:
-                wanted.add(key)
             if key not in known and all(key) and not _some_broken(material) and material.matters(node, name in in_use):
                 _unknown_reference(use, key, known)
     for reference, node in material.references:

@@ -50,6 +50,12 @@ class Material:
         answers = {bridge.answer for bridge, _ in self.bridges}
         return {call.mapping for call in calls} | answers | {each.mapping for each in inbound}
 
+    def used_references(self) -> set[tuple[str, str, str]]:
+        """The references (kind, from, to) that the used mappings name."""
+        used = self.used_mappings() & self.mapping_nodes.keys()
+        uses = [use for name in used for _, use in self.mapping_nodes[name].get("references").items()]
+        return {(use.get("kind").text(), use.get("from").text(), use.get("to").text()) for use in uses}
+
     def matters(self, node: Node, used: bool) -> bool:
         """Whether a file has to fit this site: it is the site's own, or in use. Others come with the project."""
         return used or node.source.file in self.own

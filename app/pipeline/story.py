@@ -48,7 +48,10 @@ def _event_alone(row: Row) -> Json:
 
 
 def _groups(rows: StoryRows) -> list[list[ObjectKey]]:
-    """The objects, those together that strong numbers link: several returns may share an order number."""
+    """The objects, those together that strong numbers link: several returns may share an order number.
+
+    The one that was heard of first comes first, whatever was asked for: a story is the same from each of its numbers.
+    """
     having = defaultdict(list)
     for row in rows.identifiers:
         if row["strong"]:
@@ -60,7 +63,9 @@ def _groups(rows: StoryRows) -> list[list[ObjectKey]]:
             if first is not None and second is not None and first is not second:
                 first.extend(second)
                 group_of.update(dict.fromkeys(second, first))
-    return list({id(group): group for group in group_of.values()}.values())
+    heard = {key: place for place, key in enumerate(dict.fromkeys(map(_key, rows.documents)))}
+    groups = {id(group): group for group in group_of.values()}.values()
+    return [sorted(group, key=lambda key: heard.get(key, len(heard))) for group in groups]
 
 
 def _story(rows: StoryRows, group: Sequence[ObjectKey]) -> Json:
@@ -216,6 +221,8 @@ def _reference(row: Row) -> Entry:
 def _act(row: Row) -> Entry:
     told = {"who": row["who"], "act": row["act"], "target": row["target"]}
     title = f"{row['who']}: {row['act']} {row['target']}"
+    if isinstance(row["after"], dict) and row["after"].get("why"):
+        title += f", because {row['after']['why']}"
     return {"at": row["at"], "what": "act", "title": title, **told, "before": row["before"], "after": row["after"]}
 
 

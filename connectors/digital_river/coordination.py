@@ -83,6 +83,13 @@ class Coordination:
         order = self.orders[str(spec["fulfillmentOrderId"])]
         return self._add(order, spec, type="warehouse", state=spec.get("state", "created"))
 
+    def newest(self, order: str) -> str:
+        """The id of the return of an order that was created last. Raises KeyError when it has none."""
+        found = [id_ for id_, made in self.returns.items() if made.get("upstreamId") == order]
+        if not found:
+            raise KeyError(f"return of order {order}")
+        return found[-1]
+
     def approve(self, id_: str) -> dict[str, Any]:
         """The fulfiller agrees and tells where the goods go. The items stay `pending`: there it means not accepted."""
         self.returns[id_].update(state="pending", location=location())

@@ -8,6 +8,8 @@ Beside what `connectors.simkit` tells:
                         event_first: the created event is sent there before the POST is answered
     POST /_sim/fulfill  {"return": "ret_…", "do": "approve"}      approve, accept or reject
                         {"return": "ret_…", "do": "accept", "items": {"<item>": 1}, "state": "pending", "quiet": true}
+                        {"order": "US-1", "do": "approve", "url": "http://…"}   the newest return of an order; the
+                        event is sent where there is a url
                         {"warehouse": {"fulfillmentOrderId": "…", "items": [{"fulfillmentOrderItemId", "quantity"}]}}
     POST /_sim/settle   {"refund": "re_…", "state": "succeeded" | "failed" | "expired", "because": "…"}
     POST /_sim/secrets  {"secrets": ["new", "old"]}               all of them sign, as while one is rotated
@@ -173,18 +175,24 @@ def _control_routes(sim: Vendor) -> None:
     @sim.app.post("/_sim/fulfill")
     def fulfill() -> tuple[Response, int]:
         wanted = request.get_json(force=True)
-        act = {"approve": sim.coordination.approve, "reject": sim.coordination.reject}
+        act: dict[str, Callable[..., dict[str, Any]]] = {
+            "approve": sim.coordination.approve,
+            "accept": sim.coordination.accept,
+            "reject": sim.coordination.reject,
+        }
         with sim.lock:
             try:
                 if "warehouse" in wanted:
                     made = sim.coordination.refuse_shipment(wanted["warehouse"])
-                elif wanted["do"] == "accept":
-                    how = {name: wanted[name] for name in ("items", "state", "quiet") if name in wanted}
-                    made = sim.coordination.accept(wanted["return"], **how)
                 else:
-                    made = act[wanted["do"]](wanted["return"])
+                    id_ = wanted["return"] if "return" in wanted else sim.coordination.newest(wanted["order"])
+                    how = {name: wanted[name] for name in ("items", "state", "quiet") if name in wanted}
+                    made = act[wanted["do"]](id_, **how)
+                news = sim.coordination.events[-1:]
             except KeyError as missing:
                 return jsonify(message=f"there is no {missing}"), 404
+        if "url" in wanted:
+            sim.mail.send(wanted["url"], news)
         return jsonify(made), 200
 
     @sim.app.post("/_sim/settle")

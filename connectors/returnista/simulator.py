@@ -9,6 +9,8 @@ Served with and without the prefix /api/v0. Beside what `connectors.simkit` tell
     POST /_sim/send   {"event": "shipment.label_created", "id": "<shipment or return order id>", "url": "http://…",
                        "copies": 10, "concurrent": true, "set": {"updatedAt": "…"}, "secret": "…", "tamper": false}
                       sends the signed event and answers {"statuses": [200, …], "answers": […]}
+    POST /_sim/decide {"id": "<return order or return request id>", "status": "Approved", "type": "Exchange"}
+                      the merchant decides one return request, or all of a return order
     POST /_sim/ask    {"url": "http://…/bridge/…/get-purchases", "request": {…}, "token": "…"} and what /_sim/send knows
                       asks a bridge as the vendor would, signed, or with a bearer token when one is given
 
@@ -71,11 +73,11 @@ class Platform:
         """All return requests of all return orders."""
         return [one for order in self.orders.values() for one in order["returnRequests"]]
 
-    def resolve(self, request_id: str, status: str) -> bool:
+    def resolve(self, request_id: str, status: str, **more: str) -> bool:
         """Set the status of a resolution; False when there is no such return request."""
         found = [one for one in self.requests() if one["id"] == request_id]
         for one in found:
-            one["resolution"]["status"] = status
+            one["resolution"].update(status=status, **more)
             one["updatedAt"] = self.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return bool(found)
 
@@ -216,6 +218,16 @@ def create_app(*, token: str = TOKEN, secret: str = SECRET) -> Flask:
         message = {"event": wanted["event"], "data": {**data, **wanted.get("set", {})}}
         sent = send_event(wanted["url"], message, wanted.get("secret", secret), **_how(wanted))
         return jsonify(statuses=[status for status, _ in sent], answers=[text for _, text in sent]), 200
+
+    @sim.app.post("/_sim/decide")
+    def decide() -> tuple[Response, int]:
+        wanted = request.get_json(force=True)
+        id_ = wanted.pop("id")
+        with sim.lock:
+            found = [one["id"] for one in platform.requests() if id_ in (one["id"], one["returnOrderId"])]
+            for one in found:
+                platform.resolve(one, **wanted)
+        return jsonify(decided=found), 200 if found else 404
 
     @sim.app.post("/_sim/ask")
     def ask() -> Response:

@@ -197,7 +197,8 @@ def project_of(texts: Iterable[str]) -> Iterator[None]:
     with TemporaryDirectory() as folder, MonkeyPatch.context() as patch:
         for path in [*given, *PROJECT.glob("mappings/**/*.*")]:
             place = Path(folder) / path.relative_to(PROJECT)
-            if not any(name in place.name for name in unused):
+            shared = place.parent.name in ("tables", "references")
+            if shared or not any(name in place.name for name in unused):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.symlink_to(path)
         patch.setattr(site_files, "PROJECT", Path(folder))

@@ -111,7 +111,7 @@ def test_14_more_than_there_is_to_refund_is_not_tried_again(hub: Hub) -> None:
     assert len(hub.made("create_refund")) == 1
 
 
-def test_14_a_refund_that_failed_is_told_and_does_not_keep_a_new_key_from_being_paid(hub: Hub) -> None:
+def test_14_a_refund_that_failed_is_told_and_made_once_more_when_a_person_says_so(hub: Hub) -> None:
     made = begun(hub)
     hub.fulfiller.accept(made)
     hub.tell(hub.news()[-1])
@@ -119,12 +119,45 @@ def test_14_a_refund_that_failed_is_told_and_does_not_keep_a_new_key_from_being_
     hub.vendor.refunds.settle(first, "failed", "the account is closed")
     hub.tell(hub.fulfiller.events[-1])
     assert [row["state"] for row in hub.events()][-1] == "dead"
-    assert "failed (the account is closed)" in hub.events()[-1]["because"]
+    because = hub.events()[-1]["because"]
+    assert "failed (the account is closed)" in because
     assert len(hub.refunds) == 1
-    # A new attempt has a new key, and what failed is no reason not to make it.
-    key = hub.refunds[first]["metadata"]["backhaul_key"]
-    body = {**hub.made("create_refund")[0].body, "metadata": {"backhaul_key": f"{key}.1"}}
-    assert hub.vendor.refunds.create(body).status == 201
+    # What it tells people to do names the delivery, and makes one refund, under another key.
+    (delivery,) = hub.deliveries("pay_back")
+    assert f"`backhaul retry {delivery['id']} --again --why " in because
+    assert hub.ledger.send_again([delivery["id"]], "me", "the refund failed") == [delivery["id"]]
+    hub.run()
+    hub.later(600, times=3)
+    assert hub.states("pay_back") == ["done"]
+    assert [one["state"] for one in hub.refunds.values()] == ["failed", "pending"]
+    keys = [one["metadata"]["backhaul_key"] for one in hub.refunds.values()]
+    assert keys == [f"{delivery['id']}.1", f"{delivery['id']}.1.1"]
+    assert hub.paid("8001") == [3, 3]
+
+
+def test_14_a_refund_sent_again_though_it_was_paid_is_refused_by_what_is_left_to_refund(hub: Hub) -> None:
+    made = begun(hub)
+    hub.fulfiller.accept(made)
+    hub.tell(hub.news()[-1])
+    (delivery,) = hub.deliveries("pay_back")
+    hub.ledger.send_again([delivery["id"]], "me", "by mistake")
+    hub.run()
+    assert hub.states("pay_back") == ["dead"]
+    assert hub.paid("8001") == [3]
+
+
+def test_14_a_refund_that_failed_is_not_paid_when_the_acceptance_is_taken_back_meanwhile(hub: Hub) -> None:
+    made = begun(hub)
+    hub.fulfiller.accept(made)
+    hub.tell(hub.news()[-1])
+    (first,) = hub.refunds
+    hub.vendor.refunds.settle(first, "failed")
+    taken_back(hub, made)
+    (delivery,) = hub.deliveries("pay_back")
+    hub.ledger.send_again([delivery["id"]], "me", "the refund failed")
+    hub.run()
+    assert hub.states("pay_back") == ["skipped"]
+    assert len(hub.refunds) == 1
 
 
 @pytest.mark.parametrize("state", ["failed", "expired"])

@@ -119,7 +119,7 @@ def test_a_shop_that_is_down_is_told_as_an_error_and_not_as_no_purchases(hub: Hu
     assert set(answer.json["errors"][0]) == {"message", "code", "id"}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     paid=st.integers(0, 10**9),
     quantity=st.integers(1, 60),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import pytest
@@ -11,13 +11,14 @@ import requests
 
 from app.adapters.files import load_site
 from app.adapters.http import HttpSender
-from app.adapters.ledger import migrate, open_ledger
+from app.adapters.ledger import open_ledger
 from app.adapters.system import SystemClock
+from app.core.site import Site
 from app.pipeline.call import Caller
 from app.pipeline.gates import Gates
 from connectors.returnista.simulator import create_app
-from connectors.simserve import running
 from tests.connectors.example_site import ROOT, environment
+from tests.connectors.hub_kit import socket
 
 IDS = {f"ro-{number:03d}" for number in range(120)}
 
@@ -39,23 +40,28 @@ class Platform:
         return [item["id"] for item in self.caller.pages("returnista_eu", "list_return_orders", args)]
 
 
+@cache
+def _site(url: str) -> Site:
+    return load_site(ROOT, env=environment(RETURNISTA_URL=url))
+
+
 @pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
-    with running(create_app()) as url:
-        lines = [{"order": "#1004800", "sku": "A"}]
-        specs = [{"id": one, "lines": lines} for one in sorted(IDS)]
-        requests.post(f"{url}/_sim/seed", json={"build": specs}, timeout=5)
-        site = load_site(ROOT, env=environment(RETURNISTA_URL=f"{url}/api/v0"))
-        clock, address = SystemClock(), f"sqlite:///{tmp_path}/ledger.db"
-        migrate(address)
-        ledger, http = open_ledger(address, clock=clock), HttpSender()
-        gates = Gates({}, site.hub.breaker, ledger, clock, "test")
-        try:
-            yield Platform(url, Caller(site, gates, http, clock))
-        finally:
-            gates.stop()
-            http.close()
-            ledger.close()
+def platform(sqlite_ledger_url: str) -> Iterator[Platform]:
+    place, url = socket("returnista")
+    place.app = create_app()
+    lines = [{"order": "#1004800", "sku": "A"}]
+    specs = [{"id": one, "lines": lines} for one in sorted(IDS)]
+    requests.post(f"{url}/_sim/seed", json={"build": specs}, timeout=5)
+    site = _site(f"{url}/api/v0")
+    clock, http = SystemClock(), HttpSender()
+    ledger = open_ledger(sqlite_ledger_url, clock=clock)
+    gates = Gates({}, site.hub.breaker, ledger, clock, "test")
+    try:
+        yield Platform(url, Caller(site, gates, http, clock))
+    finally:
+        gates.stop()
+        http.close()
+        ledger.close()
 
 
 @pytest.mark.parametrize("quirk", ["short_pages", "repeat_last", "no_next_page"])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.errors import ConfigError, DataError
+from app.pipeline.request import build_request, find_operation
 from tests.connectors.returnista_kit import Hub, running_hub
-from tests.connectors.returnista_site import CONFIGURED
 from tests.support import HandClock
 from tests.unit.door_kit import opened
 
@@ -20,7 +22,6 @@ APPROVED = {**LINE, "resolution": "Approved"}
 @pytest.fixture
 def hub(tmp_path: Path, migrated_sqlite: Path, clock: HandClock) -> Iterator[Hub]:
     with opened(migrated_sqlite, tmp_path, clock) as ledger, running_hub(ledger, clock, tmp_path) as made:
-        made.use(**CONFIGURED)
         yield made
 
 
@@ -45,12 +46,13 @@ def test_an_approved_request_is_settled_once_and_told_as_settled(hub: Hub) -> No
 
 
 def test_what_the_hub_itself_told_is_no_word_to_guess(hub: Hub) -> None:
-    """The settled status comes back with the next look; until the table knows it, it waits for a person."""
+    """The settled status comes back with the next look: the setting that it was told with says what it means."""
     hub.returns({"id": "ro-1", "lines": [APPROVED]})
     look(hub, "approved_requests")
     look(hub, "approved_requests")
-    waiting = [row for row in hub.events() if row["state"] == "parked"]
-    assert [("Resolved" in row["because"], row["type"]) for row in waiting] == [(True, "poll.return_request")]
+    assert [row["state"] for row in hub.events()] == ["done", "done"]
+    assert hub.document("ro-1")["lines"][0]["state"] == "accepted"
+    assert len(hub.made("settle")) == 1
 
 
 def test_a_request_that_is_not_decided_makes_no_event(hub: Hub) -> None:
@@ -82,7 +84,7 @@ def test_10_an_unknown_status_waits_for_a_person_and_settles_nothing(hub: Hub) -
 
 
 def test_a_filter_by_stage_and_status_is_sent_as_the_setting_says(hub: Hub) -> None:
-    hub.use(**CONFIGURED, resolution_filter='"resolution.status:Approved"')
+    hub.use(resolution_filter='"resolution.status:Approved"')
     hub.returns({"id": "ro-1", "lines": [APPROVED]}, {"id": "ro-2", "lines": [LINE]})
     look(hub, "approved_requests")
     assert {one.query["filter"][0] for one in hub.made("list_return_requests")} == {"resolution.status:Approved"}
@@ -148,11 +150,15 @@ def test_an_update_whose_answer_is_lost_is_looked_for_and_made_once(hub: Hub, fa
 
 
 @pytest.mark.parametrize("missing", ["resolution_path", "resolution_done"])
-def test_until_it_is_configured_the_update_is_refused_by_the_name_of_the_setting(hub: Hub, missing: str) -> None:
-    hub.use(**{name: value for name, value in CONFIGURED.items() if name != missing})
-    hub.returns({"id": "ro-1", "lines": [APPROVED]})
-    look(hub, "approved_requests")
-    (delivery,) = hub.deliveries()
-    assert delivery["state"] == "dead"
-    assert f"setting {missing} is empty" in delivery["because"]
-    assert hub.made("update_resolution") == []
+def test_a_route_that_updates_is_a_mistake_until_both_settings_are_given(hub: Hub, missing: str) -> None:
+    with pytest.raises(ConfigError, match=f"update_resolution of returnista_eu needs the setting {missing}") as told:
+        hub.use(**{missing: "''"})
+    assert [problem.file for problem in told.value.problems] == ["config/routes.yaml"]
+
+
+def test_without_its_path_no_update_leaves_the_hub(hub: Hub) -> None:
+    connection = hub.site.connections["returnista_eu"]
+    bare = replace(connection, settings={**connection.settings, "resolution_path": []})
+    operation = find_operation(bare, "update_resolution")
+    with pytest.raises(DataError, match="setting resolution_path is empty"):
+        build_request(bare, operation, {"id": "rr-1", "status": "Resolved"}, None, "key")
