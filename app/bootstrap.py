@@ -158,13 +158,16 @@ def need_migrated(settings: Settings) -> None:
         )
 
 
-def ledger(settings: Settings) -> Ledger:
-    """The ledger, open. Raises `ConfigError` when it has to be migrated first, `LedgerUnavailable`."""
+def ledger(settings: Settings, *, wary: bool = False) -> Ledger:
+    """The ledger, open; `wary` for who claims work.
+
+    Raises `ConfigError` when it has to be migrated first, `LedgerUnavailable`.
+    """
     from app.adapters.ledger import open_ledger
     from app.adapters.system import SystemClock
 
     need_migrated(settings)
-    return open_ledger(database_url(settings), clock=SystemClock())
+    return open_ledger(database_url(settings), clock=SystemClock(settings.clock_shift_file), wary=wary)
 
 
 def ledger_facts(settings: Settings) -> LedgerFacts:
@@ -235,14 +238,15 @@ def services(site: Site, settings: Settings, env: Mapping[str, str], *, part: Pa
     from app.adapters.system import SystemClock, SystemIds
     from app.adapters.token_store import TokenStore
 
+    clock = SystemClock(settings.clock_shift_file)
     style: Literal["text", "json"] = "json" if env.get("LOG_FORMAT") == "json" else "text"
     log.configure(style, level=env.get("LOG_LEVEL", "info"), secrets=_secrets(site, settings))
     return Services(
         site=site,
         settings=settings,
-        clock=SystemClock(),
-        ids=SystemIds(),
-        ledger=ledger(settings),
+        clock=clock,
+        ids=SystemIds(clock),
+        ledger=ledger(settings, wary=part == "worker"),
         wakes=Wakes(settings.redis_url) if settings.redis_url else None,
         tokens=TokenStore(settings.redis_url) if settings.redis_url else None,
         hide=log.hide,

@@ -18,8 +18,8 @@ EventState = Literal["received", "running", "waiting", "parked", "done", "ignore
 DeliveryState = Literal["ready", "running", "waiting", "parked", "conflict", "in_doubt", "done", "skipped", "dead"]
 AttemptKind = Literal["fetch", "lookup", "probe", "call"]
 #: delivered, skipped: it was passed. review: a person has to say; send: one said so. Of a call made before the delivery
-#: began again: refused, in_doubt (it may have arrived), made (delivered, and not wanted now).
-CallState = Literal["delivered", "skipped", "refused", "in_doubt", "review", "send", "made"]
+#: began again: refused, in_doubt (it may have arrived), made (delivered, not wanted now), undone (so a person says).
+CallState = Literal["delivered", "skipped", "refused", "in_doubt", "review", "send", "made", "undone"]
 
 #: States in which nothing is due: somebody must act (`retry`) before the hub looks again.
 FINAL_EVENT_STATES = frozenset({"done", "ignored", "unknown", "unreadable", "dead"})

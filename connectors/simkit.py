@@ -2,10 +2,12 @@
 
 A simulator is a Flask app whose vendor operations are registered with `Simulator.operation`. Beside them it answers:
 
-    GET    /_sim/requests     what it received, with what it did about it (?operation=… for one operation)
+    GET    /_sim/requests     what it received, with what it did about it (?operation=… for one operation,
+                              ?after=NUMBER for what came later, ?limit=… for no more than so many)
     DELETE /_sim/requests     forget that
     POST   /_sim/misbehave    {"operation": "announce_return", "mode": "503", "times": 2, "retry_after": 7}
-    DELETE /_sim/misbehave    behave again; requests held open are let go
+                              "body_has": "R-7" strikes only requests with this text in their body
+    DELETE /_sim/misbehave    behave again (?operation=…&mode=… in this only); requests held open are let go
     POST   /_sim/seed         vendor's data; its shape is told in the simulator's own docstring
     GET    /_sim/health       {"simulator": name}
 """
@@ -14,15 +16,17 @@ from __future__ import annotations
 
 import copy
 import hmac
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
+
+from connectors import simraw
 
 #: The credential that every simulator takes unless it is told another.
 TOKEN = "sim-token"
@@ -38,6 +42,14 @@ MODES = {
     "slow": True,
     "timeout_after_apply": True,
     "drop": True,
+    "wrong_status": True,  # `status` is what it answers all the same
+    # What these answer is told in simraw.
+    "truncated": True,
+    "too_short": True,
+    "huge": True,
+    "drip": True,
+    "garbage": False,
+    "kill_caller": False,
 }
 _HELD_S = 60.0
 _KEPT = 200_000
@@ -80,6 +92,8 @@ class Misbehaviour:
     times: int | None = 1
     retry_after: int | None = None
     seconds: float = 2.0
+    status: int = 418
+    body_has: str = ""
 
 
 class Simulator:
@@ -120,12 +134,20 @@ class Simulator:
         with self.lock:
             self._faults.append(Misbehaviour(operation, mode, **details))
 
-    def behave(self) -> None:
-        """Forget planned faults and let requests that are held open go."""
+    def behave(self, operation: str | None = None, mode: str | None = None) -> None:
+        """Forget planned faults, all or those of an operation and mode, and let requests that are held open go."""
         with self.lock:
-            self._faults.clear()
+            self._faults = [
+                one for one in self._faults if operation not in (None, one.operation) or mode not in (None, one.mode)
+            ]
             self._let_go.set()
             self._let_go = threading.Event()
+
+    def _after(self, number: int) -> list[Recorded]:
+        with self.lock:
+            # Numbers follow each other, so that what was read already need not be looked at.
+            known = max(0, number - self.requests[0].number + 1) if self.requests else 0
+            return list(islice(self.requests, known, None))
 
     def effects(self) -> list[str]:
         """What requests have changed here, in order."""
@@ -146,12 +168,14 @@ class Simulator:
             with self.lock:
                 answer = handle(**values)
                 record.effect = answer.effect
-        if fault:
-            self._disturb(fault)
-        record.status, record.ended_at = answer.status, time.time()
+        if fault and fault.mode == "wrong_status":
+            answer = Answer(answer.body, fault.status, headers={"Location": "/elsewhere"})
         response = Response(answer.body) if isinstance(answer.body, str) else jsonify(answer.body)
-        response.status_code = answer.status
+        response.status_code = record.status = answer.status
         response.headers.extend(answer.headers)
+        if fault:
+            self._disturb(fault, response)
+        record.ended_at = time.time()
         return response
 
     def _record(self, operation: str) -> Recorded:
@@ -177,6 +201,8 @@ class Simulator:
             for fault in self._faults:
                 if fault.operation not in ("*", operation):
                     continue
+                if fault.body_has and fault.body_has not in request.get_data(as_text=True):
+                    continue
                 if fault.times is not None:
                     fault.times -= 1
                     if fault.times <= 0:
@@ -194,13 +220,16 @@ class Simulator:
         status = int(fault.mode) if fault.mode in words else 504
         return Answer({"message": words.get(fault.mode, "no answer")}, status, headers=headers)
 
-    def _disturb(self, fault: Misbehaviour) -> None:
+    def _disturb(self, fault: Misbehaviour, response: Response) -> None:
+        let_go = self._let_go
         if fault.mode == "slow":
-            time.sleep(fault.seconds)
+            let_go.wait(fault.seconds)
         elif fault.mode.startswith("timeout"):
-            self._let_go.wait(_HELD_S)
+            let_go.wait(_HELD_S)
         if fault.mode.startswith(("timeout", "drop")):
-            _hang_up()
+            simraw.hang_up()
+        elif fault.mode in simraw.WAYS:
+            simraw.spoil(fault.mode, response, let_go)
 
     # --- control ---------------------------------------------------------------------------------
 
@@ -213,10 +242,10 @@ class Simulator:
 
         @app.get("/_sim/requests")
         def list_requests() -> Response:
-            wanted = request.args.get("operation")
-            with self.lock:
-                found = [asdict(one) for one in self.requests if wanted in (None, one.operation)]
-            return jsonify(requests=found, effects=[one["effect"] for one in found if one["effect"]])
+            wanted, limit = request.args.get("operation"), request.args.get("limit", type=int)
+            found = [one for one in self._after(request.args.get("after", 0, int)) if wanted in (None, one.operation)]
+            found = found[:limit]
+            return jsonify(requests=[vars(one) for one in found], effects=[one.effect for one in found if one.effect])
 
         @app.delete("/_sim/requests")
         def forget_requests() -> Response:
@@ -235,7 +264,7 @@ class Simulator:
 
         @app.delete("/_sim/misbehave")
         def behave() -> Response:
-            self.behave()
+            self.behave(request.args.get("operation"), request.args.get("mode"))
             return jsonify(planned=False)
 
         @app.post("/_sim/seed")
@@ -248,10 +277,3 @@ class Simulator:
 
 def _masked(name: str, value: str) -> str:
     return "***" if name.lower() in ("authorization", "cookie") else value
-
-
-def _hang_up() -> None:
-    connection: socket.socket | None = request.environ.get("werkzeug.socket")
-    if connection is None:
-        raise ConnectionResetError("the simulator hung up")
-    connection.shutdown(socket.SHUT_RDWR)

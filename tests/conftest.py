@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import jsonschema_rs
 import pytest
 import redis
+from hypothesis import settings
+from werkzeug.routing import Rule
 
-from app.adapters.ledger import Ledger, migrate, open_ledger
+from app.adapters import files
+from app.adapters.ledger import Ledger, engine, migrate, open_ledger
 from tests.postgres import Cluster, find_binaries, required
 from tests.support import HandClock, empty_sqlite
+
+# Enough examples to be told of a mistake within the hour; .ci/run tries the full number of them.
+settings.register_profile("fast", settings(), max_examples=40)
+settings.register_profile("full", settings())
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 def pytest_collection_finish() -> None:
@@ -31,10 +43,45 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A site has nothing but its own files: what comes with the project takes much longer to read, and is tested by
     itself."""
-    monkeypatch.setattr("app.adapters.files.PROJECT", tmp_path / "no project")
+    monkeypatch.setattr(files, "PROJECT", Path(__file__).with_name("no project"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _read_once() -> Iterator[None]:
+    """What is made of the same text some thousand times is made once: parsed files, compiled schemas, rules of URLs."""
+    compiled: dict[str, Any] = {}
+    compile_schema, compile_rule = jsonschema_rs.validator_for, Rule._compile_builder
+
+    def validator_for(schema: Any, **how: Any) -> Any:
+        key = f"{schema!r} {how!r}"
+        if key not in compiled:
+            compiled[key] = compile_schema(schema, **how)
+        return compiled[key]
+
+    def compile_builder(rule: Rule, append_unknown: bool = True) -> Any:
+        # What it gives asks the rule that it is called with for converters, so all rules of one text may share it.
+        key = f"{rule.rule} {rule._trace!r} {rule.defaults!r} {append_unknown}"
+        if key not in compiled:
+            compiled[key] = compile_rule(rule, append_unknown)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "parse_yaml", cache(files.parse_yaml))
+        patch.setattr(jsonschema_rs, "validator_for", validator_for)
+        patch.setattr(Rule, "_compile_builder", compile_builder)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def power_may_fail() -> Iterator[str]:
+    """SQLite need not wait for the disk here: processes are killed, machines are not. Gives how it waits elsewhere."""
+    waits = engine._SYNCHRONOUS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_SYNCHRONOUS", "OFF")
+        yield waits
 
 
 @pytest.fixture(scope="session")

@@ -65,14 +65,19 @@ class Cluster:
             "--no-sync",
         ]
         subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, **self._who)
-        run: list[Any] = [binaries / "postgres", "-D", data, "-k", self._folder, "-c", "listen_addresses="]
+        self._run_it: list[Any] = [binaries / "postgres", "-D", data, "-k", self._folder, "-c", "listen_addresses="]
         for setting in _FAST:
-            run += ["-c", setting]
-        with (self._folder / "log").open("wb") as log:
+            self._run_it += ["-c", setting]
+        self.start()
+        self.wait()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the server, which must not run: at first, or anew after it was killed. Its process."""
+        with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
-                run, stdout=log, stderr=log, cwd=self._folder, preexec_fn=_die_with_parent, **self._who
+                self._run_it, stdout=log, stderr=log, cwd=self._folder, preexec_fn=_die_with_parent, **self._who
             )
-        self._wait()
+        return self._server
 
     def url(self, name: str) -> str:
         """The URL of a database."""
@@ -117,7 +122,8 @@ class Cluster:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Return once it takes connections."""
         deadline = time.monotonic() + 30
         while True:
             try:

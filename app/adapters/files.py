@@ -35,16 +35,19 @@ class Settings:
     redis_url: str | None
     site: Path
     var_dir: Path
+    clock_shift_file: Path | None = None  # for tests: how many seconds the clock shall be wrong
 
 
 def settings(env: Mapping[str, str]) -> Settings:
-    """The process's settings from DATABASE_URL, REDIS_URL, BACKHAUL_SITE and BACKHAUL_VAR."""
+    """The process's settings from DATABASE_URL, REDIS_URL, BACKHAUL_SITE, BACKHAUL_VAR, BACKHAUL_CLOCK_SHIFT_FILE."""
     site = Path(env.get("BACKHAUL_SITE") or ".")
+    shift = env.get("BACKHAUL_CLOCK_SHIFT_FILE")
     return Settings(
         database_url=env.get("DATABASE_URL") or None,
         redis_url=env.get("REDIS_URL") or None,
         site=site,
         var_dir=Path(env.get("BACKHAUL_VAR") or site / "var"),
+        clock_shift_file=Path(shift) if shift else None,
     )
 
 

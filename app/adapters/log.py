@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -40,19 +41,37 @@ def configure(
     `secrets` are values (tokens, passwords) that are blotted out wherever they turn up, an exception's text included.
     """
     global _line
-    out = stream or sys.stderr
+    out = _Lossy(stream or sys.stderr)
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     line = _line = _Line(_json.encode if style == "json" else _as_text, secrets)
     structlog.configure(
         processors=[line],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, out)),
         cache_logger_on_first_use=True,
     )
     # Libraries speak through the standard logging: only what they warn of is wanted, in the same form.
     handler = logging.StreamHandler(out)
     handler.setFormatter(_LibraryLines(line))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class _Lossy:
+    """A stream that loses what cannot be written: a full disk beneath the log must not end anybody's work."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        """Write, if that is possible."""
+        with suppress(OSError, ValueError):
+            return self._out.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if that is possible."""
+        with suppress(OSError, ValueError):
+            self._out.flush()
 
 
 def hide(whose: str, secret: str) -> None:

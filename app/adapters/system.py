@@ -5,21 +5,38 @@ from __future__ import annotations
 import os
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 #: Ten bits are written at once.
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _SHIFTS = tuple(range(120, -1, -10))
 _SCHEDSTAT = "/proc/thread-self/schedstat"
+#: So often a file that bends the clock is looked at, in seconds.
+_LOOK_S = 0.2
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock; with `shift_file` so many seconds ahead of it as the file says, or behind it.
+
+    Only what the clock on the wall shows is bent, as by a correction of the machine's clock: `monotonic` is not.
+    """
+
+    def __init__(self, shift_file: Path | None = None) -> None:
+        self._shift = _Shift(shift_file) if shift_file else None
 
     def now(self) -> datetime:
         """The time now, aware, UTC."""
-        return datetime.now(UTC)
+        if self._shift is None:
+            return datetime.now(UTC)
+        return datetime.now(UTC) + timedelta(seconds=self._shift.seconds())
+
+    def time_ns(self) -> int:
+        """The same time in nanoseconds since 1970."""
+        if self._shift is None:
+            return time.time_ns()
+        return time.time_ns() + round(self._shift.seconds() * 1e9)
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment."""
@@ -28,6 +45,25 @@ class SystemClock:
     def busy(self) -> ThreadTime:
         """The account of the thread that asks for it."""
         return ThreadTime()
+
+
+class _Shift:
+    """How far the clock is bent. A file that is not there bends nothing, one that is no number changes nothing."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._seconds, self._look_at = file, 0.0, float("-inf")
+
+    def seconds(self) -> float:
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_S
+            try:
+                self._seconds = float(self._file.read_text(encoding="ascii"))
+            except FileNotFoundError:
+                self._seconds = 0.0
+            except (OSError, ValueError):
+                pass  # half written, most likely: the next look reads it
+        return self._seconds
 
 
 class ThreadTime:
@@ -60,9 +96,13 @@ class ThreadTime:
 
 
 class SystemIds:
-    """Ids like ULIDs: 48 bits of milliseconds and 80 of randomness, which counts up within one millisecond."""
+    """Ids like ULIDs: 48 bits of milliseconds and 80 of randomness.
 
-    def __init__(self) -> None:
+    They count up within one millisecond, and for as long as the clock is behind the last one.
+    """
+
+    def __init__(self, clock: SystemClock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._last = 0
 
@@ -71,7 +111,7 @@ class SystemIds:
         # Outside of the lock: asking the kernel lets other threads run.
         chance = int.from_bytes(os.urandom(10))
         with self._lock:
-            number = (time.time_ns() // 1_000_000) << 80 | chance
+            number = (self._clock.time_ns() // 1_000_000) << 80 | chance
             if number <= self._last:
                 number = self._last + 1
             self._last = number

@@ -13,19 +13,36 @@ from app.errors import HubError
 
 @click.command("retry")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--again", is_flag=True, help="Send deliveries that are done once more: the world undid what they did.")
+@click.option("--why", default="", help="With --again: what undid it, for those who look later.")
+@click.option("--call", type=click.IntRange(1), help="With --again: the first call to repeat. Default: the last one.")
 @pass_cli
-def retry_command(cli: Cli, ids: tuple[str, ...]) -> None:
+def retry_command(cli: Cli, ids: tuple[str, ...], again: bool, why: str, call: int | None) -> None:
     """Look again now at these events (evt_…) and deliveries (dlv_…).
 
     Takes what is dead, unknown, unreadable, parked, in conflict or waiting. What is in doubt is for `resolve`.
+
+    What is done stays done, unless you say --again and --why: a refund, for example, that was accepted and then failed
+    at the bank. It is sent under a new idempotency key, so that the target does not answer with what it did before.
     """
-    retried = cli.ledger.retry(ids, who())
+    if again and not why.strip():
+        raise click.UsageError("--again needs --why: say what undid it")
+    if not again and (why or call):
+        raise click.UsageError("--why and --call belong to --again")
+    if again:
+        retried = cli.ledger.send_again(ids, who(), why.strip(), call)
+        fault = "not sent again, because there is no such delivery, it is not done" + (
+            f" or made no call {call}" if call else ""
+        )
+    else:
+        retried = cli.ledger.retry(ids, who())
+        fault = "not retried, because there is no such thing or it does not wait"
     for one in retried:
-        click.echo(f"{one} is due now")
+        click.echo(f"{one} is due now" + (", under a new key" if again else ""))
     if retried and (hint := older_files(cli)):
         click.echo(hint, err=True)
     if left := [one for one in ids if one not in retried]:
-        raise HubError(f"not retried, because there is no such thing or it does not wait: {', '.join(left)}")
+        raise HubError(f"{fault}: {', '.join(left)}")
 
 
 @click.command("resolve")

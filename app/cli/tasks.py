@@ -20,7 +20,8 @@ _ALL_COLUMNS = (*_COLUMNS, "state", "closed_at", "closed_by", "note")
 def tasks_command(context: click.Context, every: bool, limit: int, as_json: bool) -> None:
     """List what waits for a person, the newest first.
 
-    A task is raised when a source took back what others were told already, or when its quantities cannot be.
+    A task is raised when a source took back what others were told already, when its quantities cannot be, and when no
+    label could be made for a parcel; a later label settles that by itself.
     `backhaul trace` with the number of the return, or with the task's id, tells the story behind it.
     """
     if context.invoked_subcommand is None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from app.core.times import iso, parse_time
 from app.errors import DataError
 from app.model import Document, Identifier, Json
+
+#: So much the clocks of two machines may differ.
+_CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 def version_key(body: Json) -> str:
@@ -30,17 +34,20 @@ def version_key(body: Json) -> str:
     return ""
 
 
-def is_stale(document: Document, head: Document | None) -> bool:
+def is_stale(document: Document, head: Document | None, now: datetime | None = None) -> bool:
     """Whether a newer picture of the object is known already.
 
     Order: the source's own version, then the moment its content was asked for; of exact equals the later arrival
-    wins. A source that changes how it counts versions starts anew: only equal kinds of version are compared.
+    wins. A source that changes how it counts versions starts anew: only equal kinds of version are compared. A moment
+    that is still to come `now` is of a clock that has been put back since: it says nothing of the order.
     """
     if head is None:
         return False
     comparable = document.version and head.version and document.version[0] == head.version[0]
     if comparable and document.version != head.version:
         return document.version < head.version
+    if now is not None and head.observed_at > now + _CLOCKS_DIFFER:
+        return False
     return document.observed_at < head.observed_at
 
 

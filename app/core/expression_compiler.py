@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
-from jinja2 import TemplateSyntaxError
+from jinja2 import TemplateSyntaxError, nodes
 
 from app.core.expression_functions import function_of
 from app.core.expression_nodes import Chosen, Each, Expression, Items, Literal, Mixed, Node, Object
 from app.core.inspection import Fault, Vocabulary, exact, faults, shape_of, spell
-from app.core.sandbox import Sandbox
+from app.core.sandbox import Sandbox, parse_one
 from app.core.shapes import Shape
 from app.core.source import Path, Where
 from app.core.template_text import TemplateFault, take_apart
@@ -59,7 +60,7 @@ class Compiler:
 
     def _expression(self, text: str, path: Path, names: Names) -> Node:
         try:
-            tree = exact(self._sandbox.parse_one(text))
+            tree = _tree(text)
         except TemplateSyntaxError as error:
             return self._faulty(path, f"{{{{ {text} }}}} is no expression: {error.message}")
         found = list(dict.fromkeys(faults(tree, names, self._words)))
@@ -126,6 +127,12 @@ class Compiler:
     def _report(self, path: Path, fault: Fault, *, key: bool = False) -> None:
         where = self._locate(path, key)
         self._problems.append(Problem(where.file, where.line, where.column, fault.what, fault.todo, "expression"))
+
+
+@lru_cache(maxsize=4096)
+def _tree(text: str) -> nodes.Expr:
+    # Many expressions are written more than once, nobody changes a tree, and parsing is the most of reading a site.
+    return exact(parse_one(text))
 
 
 _NO_AS = "'$each' needs $as beside it: a name for the item"

@@ -176,13 +176,14 @@ class Sandbox:
         """A test that an expression names while it runs. Raises Jinja's error when there is none."""
         return _named(self.tests, name, "test")
 
-    def parse_one(self, text: str) -> nodes.Expr:
-        """The syntax tree of one expression. Raises `jinja2.TemplateSyntaxError`."""
-        parser = Parser(_JINJA, text, state="variable")
-        tree = parser.parse_expression()
-        if not parser.stream.eos:
-            parser.fail(f"unexpected {parser.stream.current.value!r} behind the expression")
-        return tree
+
+def parse_one(text: str) -> nodes.Expr:
+    """The syntax tree of one expression. Raises `jinja2.TemplateSyntaxError`."""
+    parser = Parser(_JINJA, text, state="variable")
+    tree = parser.parse_expression()
+    if not parser.stream.eos:
+        parser.fail(f"unexpected {parser.stream.current.value!r} behind the expression")
+    return tree
 
 
 def _named(known: Mapping[str, Callable[..., Any]], name: Any, kind: str) -> Callable[..., Any]:

@@ -28,6 +28,8 @@ class Shape:
     def resolved(self) -> Shape:
         """This shape with a `$ref` into its own root followed."""
         schema = self.schema
+        if not isinstance(schema, dict) or "$ref" not in schema:
+            return self  # so it is nearly always, and this is asked thousands of times
         while isinstance(schema, dict) and str(schema.get("$ref", "")).startswith("#/"):
             found = self.root
             for step in schema["$ref"][2:].split("/"):

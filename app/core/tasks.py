@@ -25,7 +25,17 @@ class NewTask:
     """Something that only a person can settle. Raised once for ever per object and `key`."""
 
     task_id: str  # "tsk_…"
-    kind: str  # "law": numbers that cannot be | "reversal": a fact was acted upon and then taken back
+    #: "law": numbers that cannot be | "reversal": a fact was acted upon and then taken back | "label": none was made
+    kind: str
     key: str
     because: str  # what happened, as a sentence
     data: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """A task that nobody has settled yet."""
+
+    task_id: str
+    key: str
+    data: Json

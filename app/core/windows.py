@@ -12,6 +12,8 @@ from app.model import Json
 SEAM_S = 1
 #: A span of this length is not halved any more.
 SHORTEST_S = 1
+#: So much the clocks of two machines may differ.
+CLOCKS_DIFFER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,11 @@ def next_span(window: Window, cursor: datetime | None, read_at: datetime | None,
     """What to ask for next: from a little before the cursor to a little before now, `longest` at most.
 
     `read_at` is when the time before the cursor was read. What was old already then had come to rest: of it only a
-    seam is read again. A clock that was put back never moves the end behind the cursor.
+    seam is read again. A cursor that is still to come was set by a clock that has been put back since: what changed
+    before that was read is not known, so it begins anew.
     """
+    if cursor is not None and cursor > now + timedelta(seconds=CLOCKS_DIFFER_S):
+        cursor = read_at = None
     begin = cursor or now - timedelta(seconds=window.start_s)
     latest = max(_floor(now - timedelta(seconds=window.behind_s)), _floor(begin))
     end = min(latest, _floor(begin) + timedelta(seconds=max(window.longest_s, SHORTEST_S)))

@@ -22,13 +22,24 @@ _RENEW_S = 1.0
 #: A lane that is still due after so long is woken although it was woken before; and then again, ever more rarely.
 _OVERDUE_S = 1.0
 _AGAIN_MOST_S = 8.0
+#: A clock that differs by more from what has passed was put forward or back, in seconds.
+_JUMP_S = 1.5
+#: What a clock wrote that was put back since is looked for so often; and for a while after a jump more often, for other
+#: processes may have been about to write.
+_MEND_S, _MEND_SOON_S, _MEND_SOON_FOR_S = 30.0, 2.0, 30.0
 
 
 class WakingClock:
     """Wakes due lanes while it holds the lease."""
 
-    def __init__(self, ledger: ClockLedger, wakes: WakesLanes, clock: Clock, holder: str) -> None:
+    def __init__(
+        self, ledger: ClockLedger, wakes: WakesLanes, clock: Clock, holder: str, lease_s: float = 60.0
+    ) -> None:
+        """`lease_s` is how long work is claimed for."""
         self._ledger, self._wakes, self._clock, self._holder = ledger, wakes, clock, holder
+        self._lease_s = lease_s
+        self._offset_s = self._offset()
+        self._jumped_at = self._mended_at = float("-inf")
         self._held_until_look = float("-inf")
         self._holds = False
         self._due_since: dict[str, float] = {}
@@ -39,6 +50,8 @@ class WakingClock:
         """One look. Outages of ledger or Redis are logged when they begin and when they end, and survived."""
         try:
             holds = self._hold()
+            if holds:
+                self._mend()
             lanes = self._ledger.due_lanes() if holds else []
         except LedgerUnavailable as error:
             self._trouble("ledger", str(error))
@@ -79,6 +92,22 @@ class WakingClock:
             self._holds, self._held_until_look = holds, now + _RENEW_S
         return self._holds
 
+    def _mend(self) -> None:
+        now, offset_s = self._clock.monotonic(), self._offset()
+        by_s, self._offset_s = offset_s - self._offset_s, offset_s
+        if abs(by_s) > _JUMP_S:
+            log.warning("clock.jumped", by_s=round(by_s, 1))
+            self._jumped_at, self._mended_at = now, float("-inf")
+        every_s = _MEND_SOON_S if now - self._jumped_at < _MEND_SOON_FOR_S else _MEND_S
+        if now - self._mended_at >= every_s:
+            mended = self._ledger.mend_times(self._lease_s)
+            self._mended_at = now
+            if mended:
+                log.warning("clock.mended", rows=mended)
+
+    def _offset(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
+
     def _wake(self, lane: str) -> None:
         now = self._clock.monotonic()
         since = self._due_since.setdefault(lane, now)
@@ -111,6 +140,7 @@ def run_clock(services: ClockServices) -> None:
         signal.signal(number, lambda *_: stop.set())
     holder = f"{socket.gethostname()}:{os.getpid()}:{services.ids.new('clk')}"
     try:
-        WakingClock(services.ledger, services.wakes, services.clock, holder).run(stop)
+        lease_s = services.site.hub.lease_s
+        WakingClock(services.ledger, services.wakes, services.clock, holder, lease_s).run(stop)
     finally:
         services.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from app.core import counting
 from app.core.changes import DIFFERS
@@ -24,6 +25,7 @@ def write_documents(
     documents: Sequence[Document],
     tally: counting.Tally,
     news: dict[str, int] | None = None,
+    now: datetime | None = None,
 ) -> set[str]:
     """Keep the documents in this order with their changes and deliveries; the connections that got something to do.
 
@@ -37,7 +39,7 @@ def write_documents(
     for document in documents:
         key = _key(document)
         head = heads.get(key)
-        if is_stale(document, head):
+        if is_stale(document, head, now):
             document = replace(document, stale=True)
         tx.add_documents([document])
         tx.add_identifiers(*key, [*identifiers(document.kind, document.body), Identifier(document.event_id, "event")])
@@ -59,7 +61,7 @@ def write_documents(
     return busy
 
 
-def clashing(tx: Transaction, documents: Sequence[Document]) -> set[str]:
+def clashing(tx: Transaction, documents: Sequence[Document], now: datetime | None = None) -> set[str]:
     """The ids of those that, written in this order, give a version that is known already another content.
 
     Only their source can say which of the two is right; written as they are, the later arrival wins.
@@ -72,7 +74,7 @@ def clashing(tx: Transaction, documents: Sequence[Document]) -> set[str]:
         head = heads.get(key := _key(document))
         if clashes(document, head):
             found.add(document.document_id)
-        elif not is_stale(document, head):
+        elif not is_stale(document, head, now):
             heads[key] = document
     return found
 

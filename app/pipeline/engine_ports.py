@@ -66,6 +66,9 @@ class ClockLedger(Protocol):
     def due_lanes(self) -> list[str]:
         """The lanes with work that can be claimed now, without those that may not be called."""
 
+    def mend_times(self, lease_s: float, /) -> int:
+        """Bring forward what was written by a clock that has been put back since; how many rows that was."""
+
 
 class WakesLanes(Protocol):
     """Wakes lanes in other processes. Raises `QueueUnavailable`."""
@@ -253,6 +256,10 @@ class WorkerServices(CallingServices, Protocol):
 
 class ClockServices(Protocol):
     """What a clock process is given."""
+
+    @property
+    def site(self) -> Site:
+        """The compiled site."""
 
     @property
     def clock(self) -> Clock:

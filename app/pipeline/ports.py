@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from app.core.tasks import Carried, NewTask
+from app.core.tasks import Carried, NewTask, OpenTask
 from app.model import (
     Change,
     DeliveryFinish,
@@ -46,6 +46,12 @@ class Transaction(Protocol):
 
     def add_tasks(self, document: Document, raised: Sequence[NewTask]) -> None:
         """Keep these tasks for a person. One whose key the object has had before is left out."""
+
+    def open_tasks_of(self, key: ObjectKey, kind: str) -> Sequence[OpenTask]:
+        """The open tasks of one kind that an object has, the oldest first."""
+
+    def settle_task(self, task_id: str, note: str) -> None:
+        """Close a task that the hub itself found settled; one that is closed stays as it is."""
 
     def add_identifiers(self, kind: str, connection: str, object_id: str, found: Sequence[Identifier]) -> None:
         """Make the object findable by these numbers."""

@@ -111,7 +111,9 @@ class Reader:
         self, tx: Transaction, written: Sequence[tuple[ReadResult, Document]], tally: counting.Tally
     ) -> set[str]:
         news: dict[str, int] = {}
-        busy = write_documents(tx, self._site, self._ids, [document for _, document in written], tally, news)
+        busy = write_documents(
+            tx, self._site, self._ids, [document for _, document in written], tally, news, self._clock.now()
+        )
         keep_captured(tx, [(document, result.captured) for result, document in written if document.document_id in news])
         for result, document in written:
             if result.poll and news.get(document.document_id) and self._has_webhooks(result.connection):
@@ -128,7 +130,7 @@ class Reader:
         open_ = [one.document for one in results if one.document and not one.settled]
         if not any(self._rereader.can(document.connection) for document in open_):
             return results
-        torn = clashing(tx, open_)
+        torn = clashing(tx, open_, self._clock.now())
         return [
             self._to_ask(one)
             if one.document and one.document.document_id in torn and self._rereader.can(one.connection)

@@ -13,6 +13,7 @@ from app.core.reversals import REVERSALS, REVERSIBLE, takes_back
 from app.core.site import Site
 from app.core.tasks import Carried, NewTask
 from app.model import FINAL_DELIVERY_STATES, Change, Document, Json
+from app.pipeline.label_tasks import failed_labels, settle_labels
 from app.pipeline.ports import Transaction
 
 log = structlog.get_logger()
@@ -27,13 +28,14 @@ def raise_tasks(
     found: Sequence[Change],
     new: Collection[str],
 ) -> None:
-    """Keep a task for each quantity law that the document breaks, and for each fact that was acted upon and is now
-    taken back, or true again after that.
+    """Keep a task for each quantity law that the document breaks, for each label that could not be made, and for each
+    fact that was acted upon and is now taken back, or true again after that. Labels that came after all settle theirs.
 
     `head` is the picture before, `found` what is new against it, `new` the keys of those never told before. A task
     that was raised before is left out.
     """
-    raised = [*_laws(ids, document, head)]
+    settle_labels(tx, document, head, found)
+    raised = [*_laws(ids, document, head), *failed_labels(ids, document, found, new)]
     reversals = [change for change in found if change.name in REVERSALS]
     again = [change for change in found if change.name in REVERSIBLE and change.key not in new]
     if head is not None and (reversals or again):

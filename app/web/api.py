@@ -99,7 +99,18 @@ def _acts(pages: Blueprint, services: WebServices) -> None:
 
     @pages.post("/deliveries/<delivery_id>/retry")
     def retry_delivery(delivery_id: str) -> Response:
-        return _retry(delivery_id, _found(ledger.delivery(delivery_id), "delivery", delivery_id))
+        row = _found(ledger.delivery(delivery_id), "delivery", delivery_id)
+        if not _given("again"):
+            return _retry(delivery_id, row)
+        why, call = _said("why").strip(), _given("call")
+        if not why:
+            raise Refusal(400, "no_reason", "sending again what is done needs `why`: what undid it")
+        if call is not None and (not isinstance(call, int) or isinstance(call, bool)):
+            raise Refusal(400, "bad_call", "call is the number of a call of the route, counted from 1")
+        if not ledger.send_again([delivery_id], _WHO, why, call):
+            what = f"{delivery_id} is {row.get('state')}" + (f", or made no call {call}" if call else "")
+            raise Refusal(409, "not_retried", f"{what}: only what is done is sent again")
+        return answer({"retried": [delivery_id]}, 202)
 
     def _retry(row_id: str, row: Row) -> Response:
         retried = ledger.retry([row_id], _WHO)
@@ -167,9 +178,14 @@ def _found(row: Any, what: str, name: str) -> Any:
 
 def _said(name: str) -> str:
     """What the request's JSON body says under a name, bounded; empty when it says nothing."""
-    given: Json = request.get_json(silent=True)
-    said = given.get(name) if isinstance(given, Mapping) else None
+    said = _given(name)
     return said[:300] if isinstance(said, str) else ""
+
+
+def _given(name: str) -> Json:
+    """What the request's JSON body holds under a name; None when it holds nothing."""
+    given: Json = request.get_json(silent=True)
+    return given.get(name) if isinstance(given, Mapping) else None
 
 
 def _not_kept(response: Response) -> Response:

@@ -71,6 +71,9 @@ class WebLedger(Protocol):
     def retry(self, ids: Sequence[str], who: str) -> list[str]:
         """Make these due now; the ids of those that could be."""
 
+    def send_again(self, ids: Sequence[str], who: str, why: str, call: int | None) -> list[str]:
+        """Carry out what is done once more, under new idempotency keys; the ids of those that could be."""
+
     def pause(self, connection: str, because: str, who: str) -> None:
         """Stop calling a connection."""
 

@@ -79,6 +79,31 @@ def test_a_task_is_closed_once_with_who_and_why(ledger: Ledger, clock: HandClock
     assert (act["who"], act["act"], act["after"]) == ("me", "task close", {"state": "closed", "note": "called them"})
 
 
+def test_the_hub_itself_settles_a_task_once_and_says_so(ledger: Ledger, clock: HandClock) -> None:
+    first, second = a_task("label:p1", kind="label"), a_task("label:p2", kind="label")
+    raised(ledger, clock, first, second)
+    for note in ("it has a label", "again"):
+        with ledger.write() as tx:
+            tx.settle_task(first.task_id, note)
+            assert [one.task_id for one in tx.open_tasks_of(KEY, "label")] == [second.task_id]
+    closed = ledger.task(first.task_id)
+    assert closed is not None
+    assert (closed["state"], closed["closed_by"], closed["note"]) == ("closed", "backhaul", "it has a label")
+    assert [(act["who"], act["act"]) for act in ledger.acts(first.task_id)] == [("backhaul", "task close")]
+
+
+def test_open_tasks_of_an_object_are_told_with_their_data_by_age(ledger: Ledger, clock: HandClock) -> None:
+    first, second = (a_task(f"label:p{number}", kind="label", data={"parcel": f"p{number}"}) for number in (2, 1))
+    raised(ledger, clock, first, a_task(), second)
+    raised(ledger, clock, a_task("label:p2", kind="label"), object_id="R-2")
+    with ledger.write() as tx:
+        assert [(one.task_id, one.data) for one in tx.open_tasks_of(KEY, "label")] == [
+            (first.task_id, {"parcel": "p2"}),
+            (second.task_id, {"parcel": "p1"}),
+        ]
+        assert tx.open_tasks_of(("order", "shop", "R-1"), "label") == []
+
+
 def test_a_transaction_that_fails_raises_nothing(ledger: Ledger, clock: HandClock) -> None:
     picture = document(clock, received(ledger, clock))
     with pytest.raises(RuntimeError), ledger.write() as tx:

@@ -17,7 +17,7 @@ from tests.support import HandClock
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The fast tests show the story on one ledger; that both ledgers do the same is what the contract suite shows."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and "postgres" in item.name:
+        if "postgres" in item.name and Path(__file__).parent in item.path.parents:
             item.add_marker("slow")
 
 

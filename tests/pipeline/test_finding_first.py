@@ -26,7 +26,7 @@ FETCH = """fetch:
 
 
 @pytest.fixture
-def finding(tmp_path: Path, ledger: Ledger, clock: HandClock) -> MiniHub:
+def finding(tmp_path: Path, ledger: Ledger, clock: HandClock, alone: None) -> MiniHub:
     """A hub whose shop is asked for the return of an order where a message names none."""
     begin, end = FILES[SHOP].index("fetch:"), FILES[SHOP].index("  mapping:")
     text = FILES[SHOP][:begin] + FETCH + FILES[SHOP][end:]

@@ -62,8 +62,8 @@ def deliver(app: Flask, services: Services, state: str = "parked") -> str:
     ledger.claim_deliveries("wms", 10, 60, "t2")
     key = ReferenceKey("order", "shop", "erp", "1e5")
     finish = DeliveryFinish("dlv_1", "parked", NOW, f"{key} is not known yet", waits_for=str(key), lane="wms")
-    if state == "dead":
-        finish = replace(finish, state="dead", due_at=None, waits_for="", because="refused ann@shop.example")
+    if state in ("dead", "done"):
+        finish = replace(finish, state=state, due_at=None, waits_for="", because="refused ann@shop.example")
     with ledger.write() as tx:
         tx.finish_deliveries("t2", [finish])
     return "dlv_1"
@@ -146,6 +146,20 @@ def test_a_dead_delivery_is_tried_again_once(app: Flask, services: Services) -> 
     second = act(app, "/api/deliveries/dlv_1/retry")
     assert (second.status_code, second.json["error"]["code"]) == (409, "not_retried")
     assert act(app, "/api/deliveries/dlv_none/retry").status_code == 404
+
+
+def test_what_is_done_is_sent_again_only_with_a_reason(app: Flask, services: Services) -> None:
+    deliver(app, services, "done")
+    path = "/api/deliveries/dlv_1/retry"
+    assert act(app, path).status_code == 409
+    for said, code in (({}, "no_reason"), ({"why": " "}, "no_reason"), ({"why": "sent back", "call": "1"}, "bad_call")):
+        refused = act(app, path, json={"again": True, **said})
+        assert (refused.status_code, refused.json["error"]["code"]) == (400, code)
+    again = act(app, path, json={"again": True, "why": "the bank sent it back"})
+    assert (again.status_code, again.json) == (202, {"retried": ["dlv_1"]})
+    assert services.ledger.acts("dlv_1")[0]["after"]["why"] == "the bank sent it back"
+    second = act(app, path, json={"again": True, "why": "the bank sent it back", "call": 1})
+    assert (second.status_code, second.json["error"]["code"]) == (409, "not_retried")
 
 
 def test_an_event_that_was_unknown_is_tried_again(app: Flask) -> None:

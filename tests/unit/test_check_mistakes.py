@@ -38,11 +38,20 @@ MISTAKES = _mistakes()
 pytestmark = pytest.mark.usefixtures("alone")
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site without mistakes, as each test leaves it."""
+    return write(tmp_path_factory.mktemp("site"), FILES)
+
+
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
-def test_a_mistake_is_found_at_its_line_with_what_to_do(mistake: Mistake, tmp_path: Path) -> None:
+def test_a_mistake_is_found_at_its_line_with_what_to_do(mistake: Mistake, site: Path) -> None:
     assert mistake.old in FILES[mistake.file], "the mistake is made nowhere"
     files = {**FILES, mistake.file: FILES[mistake.file].replace(mistake.old, mistake.new, 1)}
-    problems = check(write(tmp_path, files), ENV)
+    try:
+        problems = check(write(site, {mistake.file: files[mistake.file]}), ENV)
+    finally:
+        write(site, {mistake.file: FILES[mistake.file]})
     shown = "\n".join(map(str, problems))
     found = [problem for problem in problems if mistake.told in problem.what]
     assert len(found) == 1, shown or "nothing was found"

@@ -112,6 +112,20 @@ def test_dead_work_is_listed_and_retried_once(run: Run, dead: str) -> None:
     assert json.loads(run("deliveries", "--json", "--state", "ready").stdout)[0]["id"] == dead
 
 
+def test_what_is_done_is_sent_again_only_with_a_reason(run: Run, ledger: Ledger, dead: str) -> None:
+    assert "it is not done" in run("retry", dead, "--again", "--why", "sent back", status=1).output
+    run("retry", dead)
+    claim(ledger, "b")
+    finish(ledger, "b", DeliveryFinish(dead, "done", None))
+    assert "not retried" in run("retry", dead, status=1).output
+    for wrong in (["--again"], ["--again", "--why", " "], ["--why", "sent back"], ["--call", "1"]):
+        assert "why" in run("retry", dead, *wrong, status=2).output
+    told = run("retry", dead, "--again", "--why", "the bank sent it back")
+    assert told.stdout == f"{dead} is due now, under a new key\n"
+    assert "because the bank sent it back" in run("trace", "R-1").output
+    assert "made no call 2" in run("retry", dead, "--again", "--why", "x", "--call", "2", status=1).output
+
+
 def test_a_hub_that_runs_older_files_is_told_of(run: Run, site: Path, ledger: Ledger, dead: str) -> None:
     ledger.keep_site_version("0lder" * 8, {})
     assert "older files" not in run("retry", dead).stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -168,3 +169,44 @@ def test_nothing_that_a_tick_meets_ends_the_clock(ledger: Ledger, clock: HandClo
     with structlog.testing.capture_logs():
         WakingClock(ledger, Buggy(), clock, "a").run(stop)
     assert len(calls) == 2
+
+
+class Jumping(HandClock):
+    """A clock that can be put forward and back."""
+
+    shift_s = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.shift_s)
+
+
+def test_after_a_jump_of_the_clock_what_lies_too_far_ahead_is_mended_at_once_and_again_soon() -> None:
+    class Counts:
+        def __init__(self) -> None:
+            self.mended: list[float] = []
+
+        def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
+            return True
+
+        def due_lanes(self) -> list[str]:
+            return []
+
+        def mend_times(self, lease_s: float) -> int:
+            self.mended.append(lease_s)
+            return 1
+
+    clock, ledger = Jumping(), Counts()
+    waking = WakingClock(ledger, Wakes(), clock, "me", 10.0)
+    for _ in range(40):
+        waking.tick()
+        clock.move(0.5)
+    assert ledger.mended == [10.0]  # at the start, for whatever was before
+    for shift_s in (-3600.0, 3600.0):
+        ledger.mended.clear()
+        clock.shift_s = shift_s
+        with structlog.testing.capture_logs() as told:
+            for _ in range(20):
+                waking.tick()
+                clock.move(0.5)
+        assert len(ledger.mended) == 5
+        assert [line["event"] for line in told].count("clock.jumped") == 1

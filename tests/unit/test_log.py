@@ -122,3 +122,16 @@ def test_a_line_says_when_to_the_microsecond() -> None:
     stream = _lines()
     log.get_log("web").info("x")
     assert re.match(r"at=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z level=info event=x part=web\n$", stream.getvalue())
+
+
+def test_a_line_that_cannot_be_written_is_lost_and_ends_nobodys_work() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    log.configure(stream=Full())
+    log.get_log("web").error("ledger.unavailable")
+    logging.getLogger("library").warning("beware")

@@ -1,11 +1,16 @@
-"""Ids: unique, in order, and of one form."""
+"""Ids: unique, in order, and of one form. The clock: right, but where a file bends it."""
 
 from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
 
-from app.adapters.system import SystemIds
+import pytest
+
+from app.adapters import files, system
+from app.adapters.system import SystemClock, SystemIds
 
 
 def test_ids_have_their_prefix_and_26_signs_without_those_that_look_alike() -> None:
@@ -28,3 +33,41 @@ def test_ids_of_many_threads_are_all_different_and_count_up_in_each() -> None:
         made = list(pool.map(make, range(8)))
     assert all(part == sorted(part) for part in made)
     assert len({one for part in made for one in part}) == 8 * 500
+
+
+@pytest.fixture
+def bent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SystemClock:
+    """A clock that looks at its file each time."""
+    monkeypatch.setattr(system, "_LOOK_S", 0.0)
+    told = files.settings({"BACKHAUL_CLOCK_SHIFT_FILE": str(tmp_path / "shift")})
+    return SystemClock(told.clock_shift_file)
+
+
+def ahead_s(clock: SystemClock) -> float:
+    """How far it is ahead of the machine's, in seconds."""
+    return (clock.now() - datetime.now(UTC)).total_seconds()
+
+
+def test_a_file_bends_the_clock_for_as_long_as_it_says_so(bent: SystemClock, tmp_path: Path) -> None:
+    assert abs(ahead_s(bent)) < 60
+    before = bent.monotonic()
+    for told, seconds in (("3600", 3600), ("-3600.5", -3600.5), ("", -3600.5), ("what?", -3600.5), ("0", 0)):
+        (tmp_path / "shift").write_text(told)
+        assert abs(ahead_s(bent) - seconds) < 60
+        assert abs(bent.time_ns() / 1e9 - bent.now().timestamp()) < 60
+    (tmp_path / "shift").unlink()
+    assert abs(ahead_s(bent)) < 60
+    assert 0 <= bent.monotonic() - before < 60
+
+
+def test_without_a_file_nothing_is_looked_at_and_the_clock_is_the_machines() -> None:
+    assert files.settings({}).clock_shift_file is None
+    assert abs(ahead_s(SystemClock())) < 60
+
+
+def test_ids_stay_unique_and_count_up_although_the_clock_is_put_back(bent: SystemClock, tmp_path: Path) -> None:
+    ids, made = SystemIds(bent), []
+    for told in ("3600", "0", "-3600", "7200"):
+        (tmp_path / "shift").write_text(told)
+        made += [ids.new("x") for _ in range(50)]
+    assert made == sorted(made) and len(set(made)) == len(made)

@@ -22,11 +22,12 @@ def test_times_are_whole_seconds_in_utc() -> None:
     assert next_span(WINDOW, None, None, NOW).view() == {"from": "2026-11-20T12:00:00Z", "to": "2026-11-21T12:00:00Z"}
 
 
-def test_a_clock_that_was_put_back_asks_for_the_overlap_and_nothing_strange() -> None:
+def test_a_cursor_of_a_clock_that_was_put_back_since_is_forgotten_so_that_nothing_is_left_out() -> None:
     cursor = later(NOW, 7200)
-    span = next_span(WINDOW, cursor, NOW, NOW)
-    assert span.start < span.end
-    assert span.end == cursor.replace(microsecond=0)
+    assert next_span(WINDOW, cursor, later(cursor, 60), NOW) == next_span(WINDOW, None, None, NOW)
+    near = later(NOW, 2)
+    span = next_span(WINDOW, near, None, NOW)
+    assert span.start < span.end == near.replace(microsecond=0)
 
 
 def test_what_had_come_to_rest_when_it_was_read_is_not_read_again() -> None:

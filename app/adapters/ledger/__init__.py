@@ -12,11 +12,13 @@ from app.adapters.ledger.claims import Claiming
 from app.adapters.ledger.engine import Database, sqlite_is_safe, sqlite_version
 from app.adapters.ledger.finishes import Finishing
 from app.adapters.ledger.lanes import Lanes
+from app.adapters.ledger.mending import Mending
 from app.adapters.ledger.migrate import SchemaState, migrate, schema_state, state_of
 from app.adapters.ledger.polls import Polling, PollWriting
 from app.adapters.ledger.queries import Queries
 from app.adapters.ledger.receipts import Receiving
 from app.adapters.ledger.references import Referring
+from app.adapters.ledger.sending_again import SendingAgain
 from app.adapters.ledger.sharing import Sharing
 from app.adapters.ledger.story import Stories, StoryRows
 from app.adapters.ledger.tasks import Tasks, TaskWriting
@@ -40,7 +42,21 @@ class Transaction(Finishing, TaskWriting, PollWriting):
     """One transaction of the ledger: all of it is written, or none."""
 
 
-class Ledger(Receiving, Claiming, Lanes, Referring, Sharing, Acting, Queries, Stories, Tasks, Polling, BridgeAnswers):
+class Ledger(
+    Receiving,
+    Claiming,
+    Lanes,
+    Referring,
+    Sharing,
+    Acting,
+    SendingAgain,
+    Queries,
+    Stories,
+    Tasks,
+    Polling,
+    BridgeAnswers,
+    Mending,
+):
     """The ledger. One per process, shared by its threads. Every method may raise `LedgerUnavailable`."""
 
     @contextmanager
@@ -60,11 +76,12 @@ class Ledger(Receiving, Claiming, Lanes, Referring, Sharing, Acting, Queries, St
         self._db.close()
 
 
-def open_ledger(url: str, *, clock: Clock, busy_timeout_s: float = 5.0) -> Ledger:
+def open_ledger(url: str, *, clock: Clock, busy_timeout_s: float = 5.0, wary: bool = False) -> Ledger:
     """The ledger at a database URL (sqlite:///path or postgresql://…), migrated before by `migrate`.
 
-    `busy_timeout_s` is how long to wait for others before `LedgerUnavailable`. Raises `ConfigError` when the URL or
-    the tables do not fit, `LedgerUnavailable` when the database cannot be reached.
+    `busy_timeout_s` is how long to wait for others before `LedgerUnavailable`. `wary` takes nothing from who may
+    still work on it before half a lease is over. Raises `ConfigError` when the URL or the tables do not fit,
+    `LedgerUnavailable` when the database cannot be reached.
     """
     db = Database(url, busy_timeout_s)
     try:
@@ -75,4 +92,4 @@ def open_ledger(url: str, *, clock: Clock, busy_timeout_s: float = 5.0) -> Ledge
     except BaseException:
         db.close()
         raise
-    return Ledger(db, clock)
+    return Ledger(db, clock, wary=wary)

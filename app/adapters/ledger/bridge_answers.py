@@ -47,7 +47,7 @@ class BridgeAnswers(Store):
         wanted = {"asked": question.bridge, "wanted": question.key}
         with self._db.read() as db:
             known = db.execute(_by_key, wanted).first()
-            if known is not None and (told := self._taken(known)):
+            if known is not None and (told := self._taken(known, lease_s)):
                 return told
         with self._db.write() as db:
             now = self._now()
@@ -56,7 +56,7 @@ class BridgeAnswers(Store):
             if db.execute(adding.execution_options(preserve_rowcount=True), row).rowcount == 1:
                 return BridgeClaim("mine", question.id)
             known = db.execute(_by_key.with_for_update(), wanted).one()
-            if told := self._taken(known):
+            if told := self._taken(known, lease_s):
                 return told
             taken = {"state": "running", "token": token, "due_at": ahead(now, lease_s), "updated_at": now}
             db.execute(update(bridge_answers).where(bridge_answers.c.id == known.id).values(**taken))
@@ -113,10 +113,11 @@ class BridgeAnswers(Store):
             tx.audit(who, "resolve", question_id, {"state": "in_doubt"}, {"verdict": verdict})
         return True
 
-    def _taken(self, row: Row[Any]) -> BridgeClaim | None:
+    def _taken(self, row: Row[Any], lease_s: float) -> BridgeClaim | None:
         if row.state == "answered":
             return BridgeClaim("answered", row.id, status=row.status, answer=row.answer)
-        if row.state == "running" and row.due_at > self._now():
+        # Nobody renews this lease: after a jump of the clock it is believed to its end.
+        if row.state == "running" and row.due_at > self._lapsed(self._now(), 2 * lease_s):
             return BridgeClaim("busy", row.id)
         return None
 

@@ -1,6 +1,7 @@
 """Claims: due work is taken in batches, by one UPDATE, under a lease and a token.
 
 A claimed row's `due_at` is the end of its lease. When its worker dies, the row is due again without anybody's doing.
+Whether a lease is over is asked of a time of its own (`lapse`), which a clock that is put forward does not carry away.
 """
 
 from __future__ import annotations
@@ -37,11 +38,14 @@ from app.model import CallRow, DeliveryWork, EventWork
 
 #: Work that has taken down so many workers in a row is set aside instead of taking down the next.
 DEADLY = 5
+#: Work that has seen so many die in a row is tried alone, so that what merely lay beside the deadly one lives on.
+SUSPECT = 2
 #: `due_count` counts no further: nobody wants more than "a lot".
 COUNTED = 1_000
 
 _by_seq = attrgetter("seq")
 _now = bindparam("now", type_=BigInteger)
+_lapsed = bindparam("lapsed", type_=BigInteger)
 _BECAUSE = f"its worker died {DEADLY} times: something in it ends the process; look into the log, then `retry`"
 
 
@@ -59,7 +63,7 @@ def head_of_line(row: Any) -> ColumnElement[bool]:
         or_(other.c.part == row.part, other.c.part == "", row.part == ""),
         other.c.due_at.is_not(None),
         other.c.seq != row.seq,
-        or_(other.c.seq < row.seq, and_(other.c.state == "running", other.c.due_at > _now)),
+        or_(other.c.seq < row.seq, and_(other.c.state == "running", other.c.due_at > _lapsed)),
     )
     nobody: ColumnElement[bool] = ahead_of_it.is_(None)
     return nobody
@@ -71,8 +75,30 @@ def _any(*conditions: ColumnElement[bool]) -> Any:
 
 
 def _claimable(table: Table) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [table.c.due_at <= _now]
+    over = or_(table.c.state != "running", table.c.due_at <= _lapsed)
+    conditions: list[ColumnElement[bool]] = [table.c.due_at <= _now, over]
     return [*conditions, head_of_line(table.c)] if table is deliveries else conditions
+
+
+def _alone(table: Table, lane: Any) -> ColumnElement[bool]:
+    """Of what is suspect, one at a time is in anybody's hands, and one of a lane is taken. All else may be taken."""
+    running, suspect = table.alias("running"), table.alias("suspect")
+    under_way = _any(running.c.state == "running", running.c.due_at > _lapsed, running.c.deaths >= SUSPECT)
+    first = (
+        select(suspect.c.seq)
+        .where(
+            suspect.c[lane.name] == bindparam("in_lane"),
+            suspect.c.state == "running",
+            suspect.c.due_at <= _lapsed,
+            suspect.c.deaths >= SUSPECT - 1,
+            *([head_of_line(suspect.c)] if table is deliveries else []),
+        )
+        .order_by(suspect.c.due_at, suspect.c.seq)
+        .limit(1)
+        .scalar_subquery()
+    )
+    innocent = or_(table.c.state != "running", table.c.deaths < SUSPECT - 1)
+    return or_(innocent, and_(under_way.is_(None), table.c.seq == first))
 
 
 def _claim(table: Table, lane: Any, *returned: Any) -> Any:
@@ -80,7 +106,7 @@ def _claim(table: Table, lane: Any, *returned: Any) -> Any:
     c = table.c
     picked = (
         select(c.seq)
-        .where(lane == bindparam("in_lane"), *_claimable(table))
+        .where(lane == bindparam("in_lane"), *_claimable(table), _alone(table, lane))
         .order_by(c.due_at, c.seq)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
@@ -233,11 +259,11 @@ class Claiming(Store):
     def due_lanes(self) -> list[str]:
         """The lanes ("in:shop", "out:wms", "poll:shop") with something claimable now, but for those paused or shut by a
         breaker."""
-        now = {"now": self._now()}
+        now = self._now()
         with self._db.read() as connection:
-            reads = [f"in:{lane}" for lane in connection.scalars(_event_lanes, now)]
-            writes = [f"out:{lane}" for lane in connection.scalars(_delivery_lanes, now)]
-            return reads + writes + [f"poll:{lane}" for lane in connection.scalars(_poll_lanes, now)]
+            reads = [f"in:{lane}" for lane in connection.scalars(_event_lanes, {"now": now, "lapsed": now})]
+            writes = [f"out:{lane}" for lane in connection.scalars(_delivery_lanes, {"now": now, "lapsed": now})]
+            return reads + writes + [f"poll:{lane}" for lane in connection.scalars(_poll_lanes, {"now": now})]
 
     def claim_events(self, connection: str, limit: int, lease_s: float, token: str) -> list[EventWork]:
         """Take up to `limit` due events of a connection, oldest due first. A token is used for one claim only."""
@@ -281,22 +307,25 @@ class Claiming(Store):
         """How much is claimable now in a lane ("in:shop", "out:wms"); counted up to 1,000."""
         query = _counts["in" if lane.startswith("in:") else "out"]
         with self._db.read() as connection:
-            return int(connection.scalar(query, {"in_lane": bare(lane), "now": self._now()}))
+            now = self._now()
+            return int(connection.scalar(query, {"in_lane": bare(lane), "now": now, "lapsed": now}))
 
     def next_due(self, lane: str) -> datetime | None:
         """When something in a lane will be claimable (in the past: it is already); None when nothing waits."""
         query = _nexts["in" if lane.startswith("in:") else "out"]
         with self._db.read() as connection:
-            due = connection.scalar(query, {"in_lane": bare(lane), "now": self._now()})
+            due = connection.scalar(query, {"in_lane": bare(lane), "lapsed": self._now()})
         return None if due is None else from_ms(due)
 
     def _claim_of(self, connection: str, limit: int, lease_s: float, token: str) -> dict[str, object]:
         now = self._now()
         lane = bare(connection)
-        return {"in_lane": lane, "limit": limit, "holder": token, "now": now, "lease_end": ahead(now, lease_s)}
+        lapsed = self._lapsed(now, lease_s)
+        end = ahead(now, lease_s)
+        return {"in_lane": lane, "limit": limit, "holder": token, "now": now, "lapsed": lapsed, "lease_end": end}
 
 
 def _untouched(row: Any) -> bool:
     """Whether it is on its very first try at its first call: nothing is written of its calls yet."""
     first = row.own_step == 0 and row.own_attempts == 1 and not row.own_sent
-    return first and row.own_began_at == row.own_created_at
+    return first and row.own_began_at == row.own_created_at and not row.own_resends

@@ -29,6 +29,8 @@ Dialect = Literal["sqlite", "postgresql"]
 #: Since this SQLite, several writers cannot lose a commit when the write-ahead log is reset (sqlite.org/wal.html).
 _SAFE = (3, 51, 3)
 _SAFE_BACKPORTS = {(3, 44): 6, (3, 50): 7}
+#: FULL: an answer 2xx must not be lost with the power. NORMAL would lose the last commits.
+_SYNCHRONOUS = "FULL"
 #: How often a process that wants to write looks whether it may.
 _LOOK_AGAIN_S = 0.001
 
@@ -169,9 +171,8 @@ def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        # FULL: an answer 2xx must not be lost with the power. NORMAL would lose the last commits.
         _use_wal(cursor, driver.OperationalError, busy_timeout_s)
-        for pragma in ("synchronous = FULL", "foreign_keys = ON", *more):
+        for pragma in (f"synchronous = {_SYNCHRONOUS}", "foreign_keys = ON", *more):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

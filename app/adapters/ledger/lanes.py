@@ -16,6 +16,8 @@ from app.core.lane_state import LaneState
 
 #: A bucket holds what flows in this long: little, so that no second sees much more than its share.
 BURST_S = 0.2
+#: So much the clocks of two machines may differ, in seconds.
+_MARGIN_S = 5.0
 
 _one = select(lanes).where(lanes.c.connection == bindparam("name"))
 _locked = _one.with_for_update()
@@ -127,7 +129,9 @@ class Lanes(Store):
             self._lock(db, connection)
             now = self._now()
             mine = and_(permits.c.connection == connection, permits.c.holder == holder)
-            lapsed = and_(permits.c.connection == connection, permits.c.until <= now)
+            # One that ends later than any could that is taken now is of a clock that has been put back since.
+            over = or_(permits.c.until <= now, permits.c.until > ahead(now, lease_s + _MARGIN_S))
+            lapsed = and_(permits.c.connection == connection, over)
             db.execute(delete(permits).where(or_(mine, lapsed)))
             taken = db.scalar(select(func.sum(permits.c.count)).where(permits.c.connection == connection)) or 0
             got = max(0, min(want, cap - int(taken)))

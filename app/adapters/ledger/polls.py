@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from app.adapters.ledger.claims import DEADLY
 from app.adapters.ledger.columns import from_ms, to_ms
@@ -31,7 +31,12 @@ _one = select(polls).where(_this).with_for_update()
 _change = update(polls).where(_this)
 _due = (
     select(polls)
-    .where(polls.c.connection == bindparam("of"), polls.c.active, polls.c.due_at <= bindparam("now"))
+    .where(
+        polls.c.connection == bindparam("of"),
+        polls.c.active,
+        polls.c.due_at <= bindparam("now"),
+        or_(polls.c.token.is_(None), polls.c.due_at <= bindparam("lapsed")),
+    )
     .order_by(polls.c.due_at, polls.c.name)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -80,7 +85,9 @@ class PollWriting(Writing):
             "brought": row.brought + finish.new,
             "updated_at": self._now,
         }
-        if finish.cursor is not None and to_ms(finish.cursor) >= (row.cursor_ms or 0):
+        # It never goes back, but for one that a clock set which has been put back since.
+        known = row.cursor_ms or 0
+        if finish.cursor is not None and (to_ms(finish.cursor) >= known or known > self._now):
             values["cursor_ms"] = to_ms(finish.cursor)
             values["read_at"] = None if finish.read_at is None else to_ms(finish.read_at)
         if finish.good:
@@ -116,7 +123,8 @@ class Polling(Store):
         """Take up to `limit` due polls of a connection, now held by the token until the lease ends."""
         now, claimed = self._now(), []
         with self._db.write() as db:
-            for row in db.execute(_due, {"of": connection, "now": now, "most": limit}).all():
+            wanted = {"of": connection, "now": now, "lapsed": self._lapsed(now, lease_s), "most": limit}
+            for row in db.execute(_due, wanted).all():
                 if row.token is not None and row.deaths + 1 >= DEADLY:
                     aside = {"token": None, "deaths": 0, "due_at": ahead(now, _SET_ASIDE_S), "updated_at": now}
                     change = _change.values(**aside, because=_BECAUSE, fault="data")
@@ -131,7 +139,7 @@ class Polling(Store):
         with self._db.write() as db:
             self._make(db, key, active=False)
             row = db.execute(_one, _named(key)).one()
-            held = row.token is not None and row.due_at > now
+            held = row.token is not None and row.due_at > self._lapsed(now, lease_s)
             return None if held else _claim(db, row, now, lease_s, token)
 
     def renew_polls(self, token: str, lease_s: float) -> int:

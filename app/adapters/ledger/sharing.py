@@ -15,6 +15,9 @@ from app.adapters.ledger.shared_schema import bridge_answers, counters, leases, 
 from app.adapters.ledger.store import Store, ahead
 from app.core.jsontext import dump_text
 
+#: So much the clocks of two machines may differ, in seconds.
+_MARGIN_S = 5.0
+
 _lease = select(leases.c.holder, leases.c.until).where(leases.c.name == bindparam("name"))
 _counters = select(counters.c.name, counters.c.labels, func.sum(counters.c.value).label("value")).group_by(
     counters.c.name, counters.c.labels
@@ -23,7 +26,9 @@ _counters = select(counters.c.name, counters.c.labels, func.sum(counters.c.value
 
 def _hold_lease(db: Any) -> Any:
     taking = db.insert(leases)
-    mine_or_lapsed = or_(leases.c.holder == taking.excluded.holder, leases.c.until <= bindparam("now"))
+    # One that ends later than any could that is taken now is of a clock that has been put back since.
+    lapsed = or_(leases.c.until <= bindparam("now"), leases.c.until > bindparam("longest"))
+    mine_or_lapsed = or_(leases.c.holder == taking.excluded.holder, lapsed)
     changed = {"holder": taking.excluded.holder, "until": taking.excluded.until}
     named: dict[str, Any] = {"name": bindparam("name"), "holder": bindparam("holder"), "until": bindparam("until")}
     upsert = taking.values(named).on_conflict_do_update(index_elements=["name"], set_=changed, where=mine_or_lapsed)
@@ -73,7 +78,8 @@ class Sharing(Store):
     def hold_lease(self, name: str, holder: str, seconds: float) -> bool:
         """Take or renew a lease that one holder at a time has; False while another one holds it."""
         now = self._now()
-        wanted = {"name": name, "holder": holder, "until": ahead(now, seconds), "now": now}
+        wanted: dict[str, object] = {"name": name, "holder": holder, "until": ahead(now, seconds), "now": now}
+        wanted["longest"] = ahead(now, seconds + _MARGIN_S)
         with self._db.write() as connection:
             return bool(connection.execute(_hold(self._db), wanted).rowcount == 1)
 

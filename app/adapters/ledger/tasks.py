@@ -15,10 +15,12 @@ from app.adapters.ledger.statements import Statement, insert_many
 from app.adapters.ledger.store import Store
 from app.adapters.ledger.transaction import ObjectKey, Writing
 from app.core.jsontext import dump_text, loads
-from app.core.tasks import Carried, NewTask
+from app.core.tasks import Carried, NewTask, OpenTask
 from app.model import Change, Document
 
 STATES = ("open", "closed")
+#: Who closes a task that a later picture settled.
+ITSELF = "backhaul"
 
 _insert_tasks = insert_many(
     tasks,
@@ -46,6 +48,19 @@ _close = (
     .where(tasks.c.id == bindparam("task_id"), _IS["open"])
     .values(state="closed", closed_at=bindparam("now"), closed_by=bindparam("who"), note=bindparam("said"))
     .execution_options(preserve_rowcount=True)
+)
+_open_of = Statement(
+    lambda _dialect: (
+        select(tasks.c.id, tasks.c.key, tasks.c.data)
+        .where(
+            tasks.c.object_kind == bindparam("object_kind"),
+            tasks.c.connection == bindparam("connection"),
+            tasks.c.object_id == bindparam("object_id"),
+            tasks.c.kind == bindparam("task_kind"),
+            _IS["open"],
+        )
+        .order_by(tasks.c.seq)
+    )
 )
 _open_count = select(func.count()).select_from(tasks).where(_IS["open"])
 
@@ -86,6 +101,17 @@ class TaskWriting(Writing):
             for task in raised
         ]
         _insert_tasks.run(self._connection, rows)
+
+    def open_tasks_of(self, key: ObjectKey, kind: str) -> list[OpenTask]:
+        """The open tasks of one kind that an object has, the oldest first; those of this transaction too."""
+        wanted = {"object_kind": key[0], "connection": key[1], "object_id": bounded(key[2]), "task_kind": kind}
+        return [OpenTask(row.id, row.key, loads(row.data)) for row in _open_of.rows(self._connection, wanted)]
+
+    def settle_task(self, task_id: str, note: str) -> None:
+        """Close a task that the hub itself found settled; one that is closed stays as it is."""
+        given = {"task_id": task_id, "now": self._now, "who": ITSELF, "said": note}
+        if self._connection.execute(_close, given).rowcount == 1:
+            self.audit(ITSELF, "task close", task_id, {"state": "open"}, {"state": "closed", "note": note})
 
 
 class Tasks(Store):

@@ -1,0 +1,68 @@
+"""After the clock was put back, what is due lies too far ahead: rows from a time that is still to come are mended.
+
+Nobody has to know of the jump: a row that was written later than now was written before it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Table, bindparam, case, text, update
+
+from app.adapters.ledger.schema import deliveries, events
+from app.adapters.ledger.shared_schema import bridge_answers, lanes, polls
+from app.adapters.ledger.store import Store, ahead
+
+#: Clocks of several machines differ a little; in seconds.
+_MARGIN_S = 5.0
+
+_now = bindparam("now", type_=BigInteger)
+_later = bindparam("later", type_=BigInteger)
+_lease_end = bindparam("lease_end", type_=BigInteger)
+
+
+def _waits(table: Table) -> Any:
+    """What waits goes on to wait for as long as it was to wait when that was written."""
+    left = table.c.due_at - table.c.updated_at
+    return case((left > 0, _now + left), else_=_now)
+
+
+def _of(table: Table, held: Any) -> Any:
+    return (
+        update(table)
+        .where(table.c.due_at.is_not(None), table.c.updated_at > _later)
+        .values(due_at=case((held, _lease_end), else_=_waits(table)), updated_at=_now)
+    )
+
+
+_mend = (
+    _of(events, events.c.state == "running"),
+    _of(deliveries, deliveries.c.state == "running"),
+    _of(polls, polls.c.token.is_not(None)),
+    # Their state is written out: a partial index is found only by what is written in the statement.
+    update(bridge_answers)
+    .where(text("state IN ('running', 'waiting', 'in_doubt')"), bridge_answers.c.updated_at > _later)
+    .values(
+        due_at=case((bridge_answers.c.state == "running", _lease_end), else_=bridge_answers.c.due_at), updated_at=_now
+    ),
+    # A lane says only when it was last called.
+    update(lanes)
+    .where(lanes.c.open_until.is_not(None), lanes.c.tokens_at > _later)
+    .values(open_until=lanes.c.open_until - lanes.c.tokens_at + _now, tokens_at=_now),
+    # A trial is one call, which ends before a lease does.
+    update(lanes).where(lanes.c.trial_until > _lease_end + _MARGIN_S * 2000).values(trial_until=_now),
+)
+
+
+class Mending(Store):
+    """Every method raises `LedgerUnavailable`."""
+
+    def mend_times(self, lease_s: float) -> int:
+        """Bring forward what was written by a clock that has been put back since; how many rows that was.
+
+        What somebody has in hand is his for another `lease_s`; what waits begins its wait anew.
+        """
+        now = self._now()
+        wanted = {"now": now, "later": ahead(now, _MARGIN_S), "lease_end": ahead(now, lease_s)}
+        with self._db.write() as connection:
+            return sum(connection.execute(one, wanted).rowcount for one in _mend)
