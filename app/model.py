@@ -187,6 +187,7 @@ class NewDelivery:
     lane: str  # the connection of the first call
     order_key: str  # deliveries with the same one run one after the other; "" = free
     stamp: str
+    settle_s: tuple[float, float] | None = None  # waits for a newer picture that takes its place; and at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from app.core.site import BreakerPolicy, Hub, ParkedPolicy, RetryPolicy
 from app.core.times import size
 from app.model import Json
 
+#: How often `settle` fits into `settle_cap`, where a route does not say.
+_CAP = 6.0
+
 
 def read_hub(node: Node) -> Hub:
     """The hub's settings; what is not said is as the defaults of `Hub` say."""
@@ -63,19 +66,22 @@ def read_routes(node: Node, documents: Mapping[str, Json]) -> list[tuple[Route, 
 
 
 def _route(node: Node, documents: Mapping[str, Json]) -> Route:
-    change = node.get("change").text()
-    kind = kind_of(change)
+    told = node.get("change")
+    changes = tuple(told.texts()) if isinstance(told.value, list) else (told.text(),)
+    kind = kind_of(changes[0]) if changes else "return"
+    settle = node.get("settle").seconds(0.0) if node.get("settle").given else None
     hide = ["return" if kind == "order" else "order"]
     shapes = document_shapes(documents, kind)
     return Route(
         name=node.get("route").text(),
-        change=change,
+        changes=changes or ("",),
         where=node.where,
         source=node.get("source").text() or None,
         when=node.get("when").optional(shapes, hide=hide),
         calls=tuple(_call(item, shapes, hide) for item in node.get("calls").each()),
         order="free" if node.get("order").value == "free" else "per_return",
         confirm=node.get("confirm").flag(),
+        settle_s=None if settle is None else (settle, node.get("settle_cap").seconds(_CAP * settle)),
         tests=tuple(read_test(case) for case in node.get("tests").each()),
     )
 

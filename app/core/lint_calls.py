@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from app.core.changes import kind_of
 from app.core.lint_material import Material
 from app.core.reading import Node
 from app.core.routing import Route, RouteCall
@@ -13,6 +12,8 @@ from app.model import Json
 
 #: `answers[1].state`, `answers[-1]`, but not what sees through a missing one: `answers[1].id | default(none)`.
 _ANSWER = re.compile(r"\banswers\[\s*(-?[0-9]+)\s*\](?![\w.\[\]'\"-]*\s*\|\s*default\b)")
+#: The name `change` in an expression, not the key or attribute of something else.
+_CHANGE = re.compile(r"\{\{.*(?<![\w.'\"])change\.", re.DOTALL)
 
 
 def check_calls(material: Material, route: Route, node: Node) -> None:
@@ -33,6 +34,7 @@ def check_calls(material: Material, route: Route, node: Node) -> None:
                 "route",
             )
     _check_confirm(material, route, node)
+    _check_settle(material, route, node)
 
 
 def _check_answers(at: Node, value: Json, step: int, who: str) -> None:
@@ -52,7 +54,7 @@ def _may_restart(material: Material, call: RouteCall) -> bool:
 def _check_confirm(material: Material, route: Route, node: Node) -> None:
     if not route.confirm:
         return
-    kind = kind_of(route.change)
+    kind = route.kind
     for name, connection in sorted(material.connections.items()):
         inbound = connection.connector.inbound
         if inbound is None or kind not in inbound.types.values() or route.source not in (None, name):
@@ -61,6 +63,24 @@ def _check_confirm(material: Material, route: Route, node: Node) -> None:
             what = f"{name!r} cannot be asked again: connector {connection.connector.name} has no inbound.read"
             todo = "add it there, name another source, or take confirm away"
             node.get("confirm").report(what, todo, "route")
+
+
+def _check_settle(material: Material, route: Route, node: Node) -> None:
+    settle, cap = node.get("settle"), node.get("settle_cap")
+    if route.settle_s is None:
+        if cap.given:
+            cap.report("settle_cap without settle caps nothing", "say settle, or take settle_cap away", "route")
+        return
+    if route.settle_s[1] < route.settle_s[0]:
+        cap.report("settle_cap is shorter than settle", "make it longer", "route")
+    if route.order == "free":
+        settle.report("settle wants the order that order: free gives up", "take one of them away", "route")
+    for call, told in zip(route.calls, node.get("calls").each(), strict=True):
+        mapping = material.mapping_nodes.get(call.mapping)
+        parts = [mapping.get(key).value for key in ("split", "references", "args", "body")] if mapping else []
+        if any(_CHANGE.search(text) for text in _texts([*parts, told.get("when").value])):
+            what = f"{call.mapping!r} reads `change`, and what a merged change told would be lost"
+            told.get("mapping").report(what, "make the call of the whole picture, or take settle away", "route")
 
 
 def _texts(value: Json) -> Iterator[str]:

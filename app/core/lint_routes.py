@@ -28,7 +28,7 @@ def check(material: Material) -> None:
             what = f"the route {route.name!r} is given twice, at {names[route.name].where} too"
             node.get("route").report(what, "give it another name", "route")
         names.setdefault(route.name, node)
-        twin = (route.change, route.source, str(node.get("when").value), str(node.get("calls").value))
+        twin = (route.changes, route.source, str(node.get("when").value), str(node.get("calls").value))
         if route.name and twin in same:
             node.report(f"the route {route.name!r} does the same as {same[twin]!r}", "remove one of them", "route")
         same.setdefault(twin, route.name)
@@ -39,17 +39,17 @@ def check(material: Material) -> None:
 
 
 def _check_match(material: Material, route: Route, node: Node) -> None:
-    change = node.get("change")
-    if isinstance(change.value, str) and route.change not in ALL_CHANGES:
-        change.report(
-            f"unknown change {route.change!r}: the route can never match",
-            did_you_mean(route.change, ALL_CHANGES),
-            "route",
-        )
+    told = node.get("change")
+    for change in list(told.each()) if isinstance(told.value, list) else [told]:
+        if isinstance(change.value, str) and change.value not in ALL_CHANGES:
+            what = f"unknown change {change.value!r}: the route can never match"
+            change.report(what, did_you_mean(change.value, ALL_CHANGES), "route")
+    if len({kind_of(change) for change in route.changes}) > 1:
+        told.report("the changes are of a return and of an order", "make a route for each of the two", "route")
     if node.get("when").value is False:
         node.get("when").report("when is false: the route can never match", "remove the route, or its when", "route")
     source = node.get("source")
-    kind = kind_of(route.change)
+    kind = route.kind
     if route.source is not None:
         connection = material.connections.get(route.source)
         if connection is None and route.source not in material.connection_names():

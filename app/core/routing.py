@@ -36,14 +36,20 @@ class Route:
     """When this change, make these calls."""
 
     name: str
-    change: str
+    changes: tuple[str, ...]  # any of them; all of one kind of document
     where: Where
     source: str | None = None  # only from this connection
     when: Value | None = None  # bool; names: return, order, change, source
     calls: tuple[RouteCall, ...] = ()
     order: Literal["per_return", "free"] = "per_return"
     confirm: bool = False  # the source is asked again just before the first call
+    settle_s: tuple[float, float] | None = None  # waits so long for newer pictures, one call for all; and at most
     tests: tuple[RouteTest, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The kind of document whose changes it takes."""
+        return kind_of(self.changes[0])
 
 
 def match(routes: Sequence[Route], change: Change, document_body: Json, source: str) -> list[Route]:
@@ -53,7 +59,7 @@ def match(routes: Sequence[Route], change: Change, document_body: Json, source: 
     return [
         route
         for route in routes
-        if route.change == change.name
+        if change.name in route.changes
         and route.source in (None, source)
         and (route.when is None or bool(route.when.render(context, f"route {route.name}: when")))
     ]

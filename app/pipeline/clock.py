@@ -12,6 +12,7 @@ import structlog
 from app.core.ports import Clock
 from app.errors import LedgerUnavailable, QueueUnavailable
 from app.pipeline.engine_ports import ClockLedger, ClockServices, WakesLanes
+from app.pipeline.sealer import Sealer
 
 log = structlog.get_logger()
 
@@ -45,6 +46,7 @@ class WakingClock:
         self._due_since: dict[str, float] = {}
         self._force_at: dict[str, tuple[float, float]] = {}  # lane: when to force it next, and how long after that
         self._troubles: dict[str, str] = {}
+        self._sealer = Sealer(ledger, clock)
 
     def tick(self) -> None:
         """One look. Outages of ledger or Redis are logged when they begin and when they end, and survived."""
@@ -53,6 +55,8 @@ class WakingClock:
             if holds:
                 self._mend()
             lanes = self._ledger.due_lanes() if holds else []
+            if holds:
+                self._sealer.look()
         except LedgerUnavailable as error:
             self._trouble("ledger", str(error))
             # Whether the lease still holds is not known: look again before anything is woken.

@@ -55,7 +55,9 @@ def write_documents(
         for change in found:
             if change.key in new:
                 wanted = list(deliveries(site, ids, document, change))
-                tx.add_deliveries(document, new[change.key], wanted)
+                merged = tx.add_deliveries(document, new[change.key], wanted)
+                for _ in range(merged):
+                    tally.add(counting.MERGED, connection=document.connection)
                 busy.update(delivery.lane for delivery in wanted)
         raise_tasks(tx, site, ids, document, head, found, new.keys())
     return busy

@@ -57,7 +57,17 @@ class EngineLedger(GateLedger, Protocol):
         """Give claimed work back, untried: due now, the attempt not counted."""
 
 
-class ClockLedger(Protocol):
+class SealedLedger(Protocol):
+    """The part of the ledger that seals what was done."""
+
+    def seal_marks(self) -> dict[str, int]:
+        """The last number that each sealed table holds now."""
+
+    def seal(self, marks: dict[str, int], /) -> int:
+        """Seal some rows up to these marks; how many."""
+
+
+class ClockLedger(SealedLedger, Protocol):
     """The part of the ledger that the clock looks at."""
 
     def hold_lease(self, name: str, holder: str, seconds: float, /) -> bool:

@@ -38,8 +38,8 @@ class Transaction(Protocol):
     def add_changes(self, document: Document, changes: Sequence[Change]) -> dict[str, str]:
         """Keep the changes that are new; their ids by key. A key known already is left out."""
 
-    def add_deliveries(self, document: Document, change_id: str, deliveries: Sequence[NewDelivery]) -> None:
-        """Keep these deliveries, due now."""
+    def add_deliveries(self, document: Document, change_id: str, deliveries: Sequence[NewDelivery]) -> int:
+        """Keep these deliveries, due now or once they settled; how many older ones were merged into them."""
 
     def carried(self, key: ObjectKey) -> Sequence[Carried]:
         """The facts of an object with the deliveries that were made for them."""

@@ -258,7 +258,9 @@ class Reader:
         )
 
     def _not_there(self, work: EventWork, because: str) -> EventFinish:
-        if (self._clock.now() - work.created_at).total_seconds() > NOT_FOUND_PATIENCE_S:
+        # By the tries made, as everywhere: the event's age says nothing after the clock was put forward.
+        patience = replace(self._site.hub.retry, give_up_after_s=NOT_FOUND_PATIENCE_S)
+        if retry.next_wait(patience, work.attempts, None, self._waits.rng) is None:
             return EventFinish(work.event_id, "dead", None, f"{because}; gave up after an hour", "remote")
         return self._again(work, because, "transient", None)
 

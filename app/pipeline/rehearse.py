@@ -127,7 +127,7 @@ def _document(site: Site, inbound: Inbound, read: Read, names: dict[str, Any]) -
 
 def change_of(route: Route, before: Json, body: Json, source: str, key: str = "") -> Change:
     """The change of a document that the route takes, the first one or that with the key. Raises `DataError`."""
-    found = DIFFERS[kind_of(route.change)](before, body)
+    found = DIFFERS[route.kind](before, body)
     for change in found:
         if key in ("", change.key) and match([route], change, body, source):
             return change
@@ -202,7 +202,8 @@ def _asked_first(site: Site, route: Route, operation: Operation, step: int, sour
     told = site.connections.get(source)
     inbound = told.connector.inbound if told else None
     if route.confirm and step == 0 and inbound and inbound.read:
-        notes.append(f"{source}.{inbound.read.operation} is asked first whether {route.change} still holds")
+        change = " or ".join(route.changes)
+        notes.append(f"{source}.{inbound.read.operation} is asked first whether {change} still holds")
     if operation.probe and operation.probe.before:
         notes.append(f"{operation.probe.operation} looks first whether it is there already")
     return notes

@@ -34,6 +34,7 @@ def deliveries(site: Site, ids: Ids, document: Document, change: Change) -> Iter
                     lane=route.calls[0].connection,
                     order_key="" if route.order == "free" else f"{document.connection}|{document.object_id}",
                     stamp=site.stamp,
+                    settle_s=route.settle_s,
                 )
 
 

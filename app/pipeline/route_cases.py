@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from app.core.changes import kind_of
 from app.core.connectors import Connection
 from app.core.difference import contains, differences
 from app.core.routing import Route, RouteTest
@@ -70,7 +69,7 @@ def _play(
     site: Site, route: Route, given: Mapping[str, Json], answers: list[Json]
 ) -> tuple[list[Rehearsed], list[str]]:
     body = given["document"]
-    kind = kind_of(route.change)
+    kind = route.kind
     faults = [f"given: {fault}" for fault in site.validators[kind].errors(body, "document")]
     settings = given.get("settings") or {}
     connections = {name: played(connection, settings.get(name) or {}) for name, connection in site.connections.items()}

@@ -25,6 +25,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     counting.DELIVERIES: ("Deliveries by the state they came to.", ("connection", "route", "state")),
     counting.REJECTED: ("Requests turned away at the door; connection is empty when unknown.", ("connection", "cause")),
     counting.STALE: ("Documents that came after a newer one.", ("connection",)),
+    counting.MERGED: ("Deliveries that a newer picture replaced before they were sent.", ("connection",)),
     counting.FENCED: ("Results of workers that had lost their claim.", ("connection",)),
     counting.POLLS: ("Looks of polls by what they came to.", ("connection", "poll", "outcome")),
     counting.HEALED: ("Polled events that brought a change no message had told.", ("connection", "poll")),

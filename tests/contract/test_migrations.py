@@ -5,22 +5,23 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, MetaData, create_engine, text
 
-from app.adapters.ledger import migrate, open_ledger, schema_state
+from app.adapters.ledger import CHECKS, migrate, open_ledger, schema_state
 from app.adapters.ledger.engine import parse, sqlite_is_safe, sqlite_module, sqlite_version
 from app.adapters.ledger.migrate import _MIGRATIONS
 from app.adapters.ledger.schema import REVISIONS
 from app.adapters.ledger.shared_schema import metadata
 from app.errors import ConfigError, LedgerUnavailable
-from tests.contract.making import claim_ids, deliver, received
+from tests.contract.making import attempt, claim_ids, deliver, done, finish, later, received
 from tests.postgres import Cluster
 from tests.support import HandClock
 
@@ -77,30 +78,66 @@ def test_migrating_again_keeps_what_is_there(ledger_url: str, clock: HandClock) 
     ledger.close()
 
 
-def test_a_filled_ledger_of_the_first_version_keeps_what_it_holds(ledger_url: str, clock: HandClock) -> None:
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_a_filled_ledger_of_an_earlier_version_keeps_what_it_holds(
+    ledger_url: str, revision: str, tmp_path: Path, postgres: Cluster, clock: HandClock
+) -> None:
     ledger = open_ledger(ledger_url, clock=clock)
-    [delivery_id] = deliver(ledger, clock)
-    before = ledger.delivery(delivery_id)
+    first, second = deliver(ledger, clock, many=2, order_key="")
+    assert claim_ids(ledger, "tok") == [first, second]
+    tries = (attempt(clock, first, "retry"), attempt(clock, first))
+    finish(
+        ledger, "tok", done(first, operation="announce_return", attempts=tries), later(clock, second, because="busy")
+    )
+    before = ledger.delivery(first), ledger.delivery(second)
     ledger.close()
-    _go_back(ledger_url, "0001", ("tasks", "polls", "bridge_answers"))
-    assert schema_state(ledger_url) == "behind"
-    with pytest.raises(ConfigError, match="backhaul migrate"):
-        open_ledger(ledger_url, clock=clock)
-    migrate(ledger_url)
-    ledger = open_ledger(ledger_url, clock=clock)
-    assert ledger.delivery(delivery_id) == before
-    assert claim_ids(ledger) == [delivery_id] and ledger.tasks() == []
-    ledger.close()
+    with ExitStack() as stack:
+        sqlite = ledger_url.startswith("sqlite")
+        url = f"sqlite:///{tmp_path}/old.db" if sqlite else stack.enter_context(postgres.copy("template0"))
+        _make_old(url, revision)
+        _take_over(ledger_url, url)
+        assert schema_state(url) == "behind"
+        with pytest.raises(ConfigError, match="backhaul migrate"):
+            open_ledger(url, clock=clock)
+        migrate(url)
+        ledger = open_ledger(url, clock=clock)
+        assert (ledger.delivery(first), ledger.delivery(second)) == before
+        clock.move(3600)
+        assert second in claim_ids(ledger) and ledger.tasks() == []
+        assert [fault for check in CHECKS for fault in ledger.verify(check)] == []
+        ledger.close()
 
 
-def _go_back(url: str, revision: str, tables: Sequence[str]) -> None:
-    """The ledger as an older program left it."""
-    engine = create_engine(parse(url), **({"module": sqlite_module()} if url.startswith("sqlite") else {}))
+def _engine(url: str) -> Engine:
+    return create_engine(parse(url), **({"module": sqlite_module()} if url.startswith("sqlite") else {}))
+
+
+def _make_old(url: str, revision: str) -> None:
+    """The empty tables of an earlier program."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    engine = _engine(url)
     with engine.begin() as connection:
-        for table in tables:
-            connection.execute(text(f"DROP TABLE {table}"))
-        connection.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
     engine.dispose()
+
+
+def _take_over(source: str, target: str) -> None:
+    """Fill the tables of an earlier program with what it would hold."""
+    old, new = _engine(source), _engine(target)
+    held = MetaData()
+    held.reflect(new)
+    with old.connect() as reading, new.begin() as writing:
+        for table in held.sorted_tables:
+            if table.name == "alembic_version":
+                continue
+            names = ", ".join(f'"{column.name}"' for column in table.c)
+            rows = reading.execute(text(f"SELECT {names} FROM {table.name}")).mappings().all()
+            if rows:
+                writing.execute(table.insert(), [dict(row) for row in rows])
+    old.dispose()
+    new.dispose()
 
 
 def test_tables_of_a_newer_program_are_refused(ledger_url: str, clock: HandClock) -> None:

@@ -19,7 +19,7 @@ def route(name: str, change: str = "return.labelled", source: str | None = None,
     compiled = None
     if when is not None:
         compiled = compile_value(when, where=WHERE, names=["return", "order", "change", "source", "raw"])
-    return Route(name, change, WHERE, source, compiled)
+    return Route(name, (change,), WHERE, source, compiled)
 
 
 def matched(*routes: Route, change: Change = LABELLED, body: Any = None, source: str = "shop") -> list[str]:

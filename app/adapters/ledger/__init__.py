@@ -20,12 +20,14 @@ from app.adapters.ledger.receipts import Receiving
 from app.adapters.ledger.references import Referring
 from app.adapters.ledger.sending_again import SendingAgain
 from app.adapters.ledger.sharing import Sharing
+from app.adapters.ledger.soundness import CHECKS, Verifying
 from app.adapters.ledger.story import Stories, StoryRows
 from app.adapters.ledger.tasks import Tasks, TaskWriting
 from app.core.ports import Clock
 from app.errors import ConfigError
 
 __all__ = [
+    "CHECKS",
     "Ledger",
     "SchemaState",
     "StoryRows",
@@ -56,6 +58,7 @@ class Ledger(
     Polling,
     BridgeAnswers,
     Mending,
+    Verifying,
 ):
     """The ledger. One per process, shared by its threads. Every method may raise `LedgerUnavailable`."""
 

@@ -70,7 +70,9 @@ def _finishing(table: Table, *more: str) -> Many:
 _finish_events = _finishing(events, "document_id")
 _finish_deliveries = _finishing(deliveries, "step", "lane", "sent", "parked_at", "resends")
 _insert_attempts = insert_many(
-    attempts, tuple(column.name for column in attempts.c), lambda adding: adding.on_conflict_do_nothing()
+    attempts,
+    tuple(column.name for column in attempts.c if column.name != "seq"),
+    lambda adding: adding.on_conflict_do_nothing(),
 )
 _told = ("connection", "operation", "idempotency_key", "state", "answer", "updated_at")
 _put_calls = insert_many(

@@ -28,7 +28,7 @@ from app.adapters.ledger.columns import Counter, Key, Millis, Words
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES
 
 #: Every revision of the schema, oldest first; the last one is what this program works with.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 
 metadata = MetaData()
 
@@ -169,7 +169,8 @@ calls = Table(
 attempts = Table(
     "attempts",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("seq", Counter, primary_key=True),
+    Column("id", Text, nullable=False),
     Column("event_id", Text),
     Column("delivery_id", Text),
     Column("step", Integer, nullable=False),
@@ -186,6 +187,7 @@ attempts = Table(
     Column("retry_after_s", Float),
     Column("request", Text, nullable=False),
     Column("response", Text, nullable=False),
+    UniqueConstraint("id", name="uq_attempts_id"),
 )
 _index("ix_attempts_event_id", attempts.c.event_id, where="event_id IS NOT NULL")
 _index("ix_attempts_delivery_id", attempts.c.delivery_id, where="delivery_id IS NOT NULL")

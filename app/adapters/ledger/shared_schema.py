@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     Float,
     Index,
     Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -51,6 +53,19 @@ leases = Table(
     Column("holder", Text, nullable=False),
     Column("until", Millis, nullable=False),
 )
+
+#: What was sealed, and how it follows from the seal before: see `core.sealing`.
+seals = Table(
+    "seals",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("of", Text, nullable=False),  # the table
+    Column("last", BigInteger, nullable=False),  # its rows up to this number, behind those of its seal before
+    Column("at", Millis, nullable=False),
+    Column("chain", Text, nullable=False),
+    Column("digests", LargeBinary, nullable=False),
+)
+Index("ix_seals_of", seals.c.of, seals.c.seq)
 
 rejections = Table(
     "rejections",

@@ -13,12 +13,13 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.adapters.ledger.columns import bounded
 from app.adapters.ledger.engine import Database
+from app.adapters.ledger.merging import merge
 from app.adapters.ledger.normal import normal
 from app.adapters.ledger.rows import from_document, to_document
 from app.adapters.ledger.schema import audit, changes, deliveries, documents, identifiers
 from app.adapters.ledger.shared_schema import counters
 from app.adapters.ledger.statements import Statement, among, insert_many
-from app.adapters.ledger.store import bare
+from app.adapters.ledger.store import ahead, bare
 from app.core.jsontext import dump_text
 from app.model import Change, Document, Identifier, Json, NewDelivery
 
@@ -154,14 +155,25 @@ class Writing:
             new[change.key] = str(row["id"])
         return new
 
-    def add_deliveries(self, document: Document, change_id: str, deliveries: Sequence[NewDelivery]) -> None:
-        """Keep these deliveries, due now. One of the same change, route and part is left out."""
+    def add_deliveries(self, document: Document, change_id: str, deliveries: Sequence[NewDelivery]) -> int:
+        """Keep these deliveries, due now, or once they settled; how many older ones were merged into them.
+
+        One of the same change, route and part is left out.
+        """
+        merged = 0
         for new in deliveries:
+            began_at, due_at = self._now, self._now
+            if new.settle_s is not None:
+                taken = merge(self._connection, self._deliveries, new, self._now)
+                merged += len(taken)
+                began_at = min([self._now, *taken])
+                settle_s, cap_s = new.settle_s
+                due_at = min(ahead(self._now, settle_s), max(ahead(began_at, cap_s), self._now))
             self._deliveries.append(
                 {
                     "id": new.delivery_id,
                     "state": "ready",
-                    "due_at": self._now,
+                    "due_at": due_at,
                     "lane": bare(new.lane),
                     "order_key": new.order_key or None,
                     "step": 0,
@@ -171,7 +183,8 @@ class Writing:
                     "sent": False,
                     "because": "",
                     "created_at": self._now,
-                    "began_at": self._now,
+                    # Of a burst the first: what is merged again and again is no younger for it.
+                    "began_at": began_at,
                     "updated_at": self._now,
                     "change_id": change_id,
                     "document_id": document.document_id,
@@ -180,6 +193,7 @@ class Writing:
                     "stamp": new.stamp,
                 }
             )
+        return merged
 
     def add_identifiers(self, kind: str, connection: str, object_id: str, found: Sequence[Identifier]) -> None:
         """Make the object findable by these numbers; those known already are left as they are."""

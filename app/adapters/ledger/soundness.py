@@ -1,0 +1,113 @@
+"""What must hold in a ledger at any moment, asked of all its rows: for `backhaul ledger verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, and_, exists, func, or_, select
+
+from app.adapters.ledger.schema import attempts, calls, changes, deliveries, documents, events, identifiers
+from app.adapters.ledger.seals import Sealing, Unsound
+from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES
+
+#: Of one kind of fault so many are named.
+NAMED = 100
+_SOUGHT = "seals"
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """Rows that must not be there: `wrong` tells them, `name` is what a row is called."""
+
+    check: str
+    what: str
+    table: Table
+    name: ColumnElement[Any]
+    wrong: ColumnElement[bool]
+
+
+def _missing(table: Table, key: ColumnElement[Any]) -> ColumnElement[bool]:
+    return ~exists().where(table.c.id == key)
+
+
+def _work(table: Table, final: frozenset[str], waits: tuple[str, ...]) -> Iterator[_Check]:
+    c, kind = table.c, table.name
+    ended = c.state.in_(final)
+    yield _Check(f"{kind} ended", "has ended and is still due", table, c.id, and_(ended, c.due_at.is_not(None)))
+    yield _Check(f"{kind} due", "has not ended and is never due", table, c.id, and_(~ended, c.due_at.is_(None)))
+    held = or_(and_(c.state == "running", c.token.is_(None)), and_(c.state != "running", c.token.is_not(None)))
+    yield _Check(f"{kind} held", "is running and nobody holds it, or is held and not running", table, c.id, held)
+    silent = and_(c.state.in_(waits), c.because == "")
+    yield _Check(f"{kind} waiting", "waits and does not say why", table, c.id, silent)
+    yield _Check(f"{kind} dead", "is dead and does not say why", table, c.id, and_(c.state == "dead", c.because == ""))
+
+
+_untold = and_(
+    deliveries.c.state == "done",
+    ~exists().where(calls.c.delivery_id == deliveries.c.id, calls.c.state == "delivered"),
+)
+_foreign = and_(attempts.c.delivery_id.is_not(None), attempts.c.delivery_id.startswith("dlv_"))
+_CHECKS = (
+    *_work(events, FINAL_EVENT_STATES, ("waiting", "parked")),
+    *_work(deliveries, FINAL_DELIVERY_STATES, ("waiting", "parked", "conflict", "in_doubt")),
+    _Check("deliveries done", "is done and no call of it was delivered", deliveries, deliveries.c.id, _untold),
+    _Check("documents", "has no event", documents, documents.c.id, _missing(events, documents.c.event_id)),
+    _Check("changes", "has no document", changes, changes.c.id, _missing(documents, changes.c.document_id)),
+    _Check("deliveries", "has no change", deliveries, deliveries.c.id, _missing(changes, deliveries.c.change_id)),
+    _Check("calls", "has no delivery", calls, calls.c.delivery_id, _missing(deliveries, calls.c.delivery_id)),
+    _Check(
+        "attempts of deliveries",
+        "has no delivery",
+        attempts,
+        attempts.c.id,
+        and_(_foreign, _missing(deliveries, attempts.c.delivery_id)),
+    ),
+    _Check(
+        "attempts of events",
+        "has no event",
+        attempts,
+        attempts.c.id,
+        and_(attempts.c.event_id.is_not(None), _missing(events, attempts.c.event_id)),
+    ),
+    _Check(
+        "identifiers",
+        "makes something findable that is not there",
+        identifiers,
+        identifiers.c.object_id,
+        ~exists().where(
+            documents.c.kind == identifiers.c.kind,
+            documents.c.connection == identifiers.c.connection,
+            documents.c.object_id == identifiers.c.object_id,
+        ),
+    ),
+)
+#: The checks that `verify` carries out, in order.
+CHECKS = (*(check.check for check in _CHECKS), _SOUGHT)
+
+
+class Verifying(Sealing):
+    """Looks whether a ledger is sound, also while a hub works on it. Raises `LedgerUnavailable`."""
+
+    def checks(self) -> tuple[str, ...]:
+        """The names of all checks, in the order in which they are best carried out."""
+        return CHECKS
+
+    def verify(self, check: str) -> Iterator[Unsound]:
+        """What one of `CHECKS` finds wrong; of one kind no more than 100."""
+        if check == _SOUGHT:
+            yield from self.unsealed()
+            return
+        for one in _CHECKS:
+            if one.check == check:
+                with self._db.read() as connection:
+                    found = connection.scalars(select(one.name).select_from(one.table).where(one.wrong).limit(NAMED))
+                    names = list(found)
+                yield from (Unsound(check, str(name), one.what) for name in names)
+
+    def kept(self) -> dict[str, int]:
+        """How many rows there are, by table."""
+        with self._db.read() as connection:
+            tables = (events, documents, changes, deliveries, calls, attempts)
+            return {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables}

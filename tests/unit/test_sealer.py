@@ -1,0 +1,43 @@
+"""The clock seals what has been there for one of its looks, and no more at once than leaves time for the lanes."""
+
+from __future__ import annotations
+
+from app.pipeline.sealer import EVERY_S, Sealer
+from tests.support import HandClock
+
+
+class Sealed:
+    """A ledger with so many rows, sealed a hundred at a time."""
+
+    def __init__(self) -> None:
+        self.rows, self.sealed = 0, 0
+
+    def seal_marks(self) -> dict[str, int]:
+        return {"attempts": self.rows}
+
+    def seal(self, marks: dict[str, int]) -> int:
+        count = min(100, marks["attempts"] - self.sealed)
+        self.sealed += count
+        return count
+
+
+def test_only_what_was_there_at_the_look_before_is_sealed(clock: HandClock) -> None:
+    ledger = Sealed()
+    sealer = Sealer(ledger, clock)
+    ledger.rows = 5
+    assert sealer.look() == 0
+    ledger.rows = 7
+    assert sealer.look() == 0
+    clock.move(EVERY_S)
+    assert sealer.look() == 5
+    clock.move(EVERY_S)
+    assert sealer.look() == 2 and ledger.sealed == 7
+
+
+def test_much_that_waits_is_sealed_bit_by_bit(clock: HandClock) -> None:
+    ledger = Sealed()
+    sealer = Sealer(ledger, clock)
+    ledger.rows = 2_000
+    sealer.look()
+    clock.move(EVERY_S)
+    assert [sealer.look() for _ in range(4)] == [800, 800, 400, 0]
