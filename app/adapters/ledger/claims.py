@@ -27,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 
+from app.adapters.ledger.claimable import NOW, alone, claimable, first_of, head_of_line
 from app.adapters.ledger.columns import from_ms
 from app.adapters.ledger.rows import to_delivery_work, to_document, to_event_work
 from app.adapters.ledger.schema import calls, changes, deliveries, documents, events
@@ -38,67 +39,11 @@ from app.model import CallRow, DeliveryWork, EventWork
 
 #: Work that has taken down so many workers in a row is set aside instead of taking down the next.
 DEADLY = 5
-#: Work that has seen so many die in a row is tried alone, so that what merely lay beside the deadly one lives on.
-SUSPECT = 2
 #: `due_count` counts no further: nobody wants more than "a lot".
 COUNTED = 1_000
 
 _by_seq = attrgetter("seq")
-_now = bindparam("now", type_=BigInteger)
-_lapsed = bindparam("lapsed", type_=BigInteger)
 _BECAUSE = f"its worker died {DEADLY} times: something in it ends the process; look into the log, then `retry`"
-
-
-def head_of_line(row: Any) -> ColumnElement[bool]:
-    """No earlier unfinished delivery of the same order key and lane, and none of them running. NULL keys are free.
-
-    Two parts of a split return do not wait for each other; one without a part waits for all and holds back all.
-    A later one runs while an earlier one is due only after `retry` of a dead one.
-    """
-    other = deliveries.alias("other")
-    ahead_of_it = _any(
-        other.c.order_key == row.order_key,
-        # Written so that no planner takes the index by lane, in which all that is due lies, for the one by key.
-        other.c.lane + "" == row.lane,
-        or_(other.c.part == row.part, other.c.part == "", row.part == ""),
-        other.c.due_at.is_not(None),
-        other.c.seq != row.seq,
-        or_(other.c.seq < row.seq, and_(other.c.state == "running", other.c.due_at > _lapsed)),
-    )
-    nobody: ColumnElement[bool] = ahead_of_it.is_(None)
-    return nobody
-
-
-def _any(*conditions: ColumnElement[bool]) -> Any:
-    """1 when there is such a row, else NULL. PostgreSQL would make an EXISTS a join with all that is due."""
-    return select(literal(1)).where(*conditions).limit(1).scalar_subquery()
-
-
-def _claimable(table: Table) -> list[ColumnElement[bool]]:
-    over = or_(table.c.state != "running", table.c.due_at <= _lapsed)
-    conditions: list[ColumnElement[bool]] = [table.c.due_at <= _now, over]
-    return [*conditions, head_of_line(table.c)] if table is deliveries else conditions
-
-
-def _alone(table: Table, lane: Any) -> ColumnElement[bool]:
-    """Of what is suspect, one at a time is in anybody's hands, and one of a lane is taken. All else may be taken."""
-    running, suspect = table.alias("running"), table.alias("suspect")
-    under_way = _any(running.c.state == "running", running.c.due_at > _lapsed, running.c.deaths >= SUSPECT)
-    first = (
-        select(suspect.c.seq)
-        .where(
-            suspect.c[lane.name] == bindparam("in_lane"),
-            suspect.c.state == "running",
-            suspect.c.due_at <= _lapsed,
-            suspect.c.deaths >= SUSPECT - 1,
-            *([head_of_line(suspect.c)] if table is deliveries else []),
-        )
-        .order_by(suspect.c.due_at, suspect.c.seq)
-        .limit(1)
-        .scalar_subquery()
-    )
-    innocent = or_(table.c.state != "running", table.c.deaths < SUSPECT - 1)
-    return or_(innocent, and_(under_way.is_(None), table.c.seq == first))
 
 
 def _claim(table: Table, lane: Any, *returned: Any) -> Any:
@@ -106,7 +51,7 @@ def _claim(table: Table, lane: Any, *returned: Any) -> Any:
     c = table.c
     picked = (
         select(c.seq)
-        .where(lane == bindparam("in_lane"), *_claimable(table), _alone(table, lane))
+        .where(lane == bindparam("in_lane"), *claimable(table), alone(table, lane))
         .order_by(c.due_at, c.seq)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
@@ -116,7 +61,7 @@ def _claim(table: Table, lane: Any, *returned: Any) -> Any:
     deadly = and_(lapsed, c.deaths >= DEADLY - 1)
     values: dict[str, Any] = {
         "claimed_from": c.state,
-        "claimed_at": _now,
+        "claimed_at": NOW,
         "state": case((deadly, "dead"), else_="running"),
         "due_at": case((deadly, null()), else_=bindparam("lease_end", type_=BigInteger)),
         "token": case((deadly, null()), else_=bindparam("holder")),
@@ -124,7 +69,7 @@ def _claim(table: Table, lane: Any, *returned: Any) -> Any:
         "deaths": case((lapsed, c.deaths + 1), else_=c.deaths),
         "because": case((deadly, literal(_BECAUSE)), else_=c.because),
         "fault": case((deadly, "data"), else_=c.fault),
-        "updated_at": _now,
+        "updated_at": NOW,
     }
     if table is deliveries:
         # Whoever held it may have sent before it died.
@@ -195,12 +140,12 @@ def _hand_back(dialect: str, table: Table) -> Any:
         .where(among(dialect, c.id, "ids"), c.token == bindparam("holder"), c.state == "running")
         .values(
             state=c.claimed_from,
-            due_at=_now,
+            due_at=NOW,
             token=None,
             attempts=c.attempts - 1,
             # Still in the hands of a worker that died before: the next claim counts that death again.
             deaths=case((c.claimed_from == "running", c.deaths - 1), else_=c.deaths),
-            updated_at=_now,
+            updated_at=NOW,
         )
     )
 
@@ -219,26 +164,26 @@ def _lanes_of(table: Table, lane: Any) -> Any:
         select(func.min(lane)).where(table.c.due_at.is_not(None), lane > first.c.lane).scalar_subquery().label("lane")
     )
     hops = first.union_all(select(following).where(first.c.lane.is_not(None)))
-    found = _any(lane == hops.c.lane, *_claimable(table)).is_not(None)
+    found = first_of(lane == hops.c.lane, *claimable(table)).is_not(None)
     return select(hops.c.lane).where(hops.c.lane.is_not(None), ~_shut(hops.c.lane), found)
 
 
 def _shut(connection: Any) -> Any:
     return exists().where(
         lanes.c.connection == connection,
-        or_(lanes.c.paused, lanes.c.open_until > _now, lanes.c.trial_until > _now),
+        or_(lanes.c.paused, lanes.c.open_until > NOW, lanes.c.trial_until > NOW),
     )
 
 
 _event_lanes = _lanes_of(events, events.c.connection)
 _delivery_lanes = _lanes_of(deliveries, deliveries.c.lane)
 _poll_lanes = (
-    select(polls.c.connection).where(polls.c.active, polls.c.due_at <= _now, ~_shut(polls.c.connection)).distinct()
+    select(polls.c.connection).where(polls.c.active, polls.c.due_at <= NOW, ~_shut(polls.c.connection)).distinct()
 )
 
 
 def _counted(table: Table, lane: Any) -> Any:
-    some = select(literal(1)).where(lane == bindparam("in_lane"), *_claimable(table)).limit(COUNTED).subquery()
+    some = select(literal(1)).where(lane == bindparam("in_lane"), *claimable(table)).limit(COUNTED).subquery()
     return select(func.count()).select_from(some)
 
 
