@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from chaos.looks import Looks
 from chaos.plan import Options, SourcePlan, Violation
 from chaos.resume import resumes
 from chaos.sender import Sender
-from chaos.sources import fulfillment_returns, gradings, labels, orders, store_returns
+from chaos.sources import fulfillment_returns, gradings, labels, orders, poison, store_returns
 from chaos.stage import Stage
 from chaos.stage_site import TIMEOUT_S
 
@@ -62,6 +63,8 @@ def plans(options: Options) -> list[SourcePlan]:
         name = source.__name__.rpartition(".")[2]
         chance = random.Random(f"{options.seed} {name}")
         made.append(source.plan(chance, max(1, round(options.events * share)), f"S{options.seed}", options.seconds))
+    if any(faults.CATALOGUE[name].group == "poison" or name == "poison_mapping" for name in options.faults):
+        made.append(poison.plan(random.Random(f"{options.seed} poison"), 2, f"S{options.seed}", options.seconds))
     return made
 
 
@@ -100,7 +103,7 @@ def run(options: Options, folder: Path, say: Callable[[str], None]) -> Result:
         recorded = [one for name in stage.urls for one in stage.recorded(name)]
         verdict = judge(told, sender.log, recorded, timeout_s=TIMEOUT_S, kills=_kills(struck))
         found = compare.compare(stage.database_url, sender.log, recorded)
-        result.violations = [*striking.failed, *settled, *verdict.violations, *found.violations]
+        result.violations = [*striking.failed, *settled, *verdict.violations, *found.violations, *_unsound(stage)]
         back = resumes(struck, sender.log, recorded, stream_ended)
         result.violations += back.violations
         result.longest_resume_s = back.longest_s
@@ -174,6 +177,16 @@ def _watch(sender: Sender, options: Options, say: Callable[[str], None]) -> None
             next_word += _SAY_S
             now = sender.progress
             say(f"sent {now.begun:,} of {now.messages:,}, answered {now.taken:,}")
+
+
+def _unsound(stage: Stage) -> list[Violation]:
+    """What `backhaul ledger verify` finds wrong."""
+    told = json.loads(stage.cli("ledger", "verify", "--json", check=False))
+    return [
+        Violation("unsound", f"{check['check']}: {fault['row']} {fault['what']}")
+        for check in told["checks"]
+        for fault in check["faults"]
+    ]
 
 
 def _kills(struck: Sequence[faults.Fault]) -> list[float]:

@@ -258,7 +258,7 @@ class Stage:
         return self.folder / f"{name}.log"
 
 
-_KEPT = ("number", "at", "ended_at", "operation", "path", "headers", "body", "status", "effect")
+_KEPT = ("number", "at", "ended_at", "operation", "path", "headers", "body", "status", "effect", "misbehaved")
 
 
 def _free_port() -> int:
