@@ -45,11 +45,18 @@ class StageError(Exception):
 class Stage:
     """Use as `with Stage(folder, options) as stage`, or call `start` and `stop`."""
 
-    def __init__(self, folder: Path, options: Options, lines: Mapping[str, Sequence[str]] | None = None) -> None:
-        """`lines` are added to files of the site, by their path: words of tables that a merchant would add."""
+    def __init__(
+        self,
+        folder: Path,
+        options: Options,
+        lines: Mapping[str, Sequence[str]] | None = None,
+        hub: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`lines` are added to files of the site, by their path: words of tables that a merchant would add. `hub` are
+        words of hub.yaml that differ from those of other runs."""
         self.folder, self.options = folder.absolute(), options
         self.site, self.shift_file = self.folder / "site", self.folder / "clock-shift"
-        self._lines = lines or {}
+        self._lines, self._hub_words = lines or {}, hub or {}
         self.urls: dict[str, str] = {}
         self.env: dict[str, str] = {}
         self.database_url = ""
@@ -79,7 +86,7 @@ class Stage:
     def start(self) -> None:
         """Start everything and wait until the hub is ready. Raises `StageError`, with the ends of the logs."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        stage_site.write(self.site, self._lines)
+        stage_site.write(self.site, self._lines, self._hub_words)
         plans = read_plan(self._root).simulators
         self.keeper.start()
         self.env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}

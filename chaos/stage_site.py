@@ -57,12 +57,15 @@ body:
 }
 
 
-def write(site: Path, lines: Mapping[str, Sequence[str]] | None = None) -> None:
-    """Make the site in this folder, which must not be there; `lines` are added to its files, by their path."""
+def write(
+    site: Path, lines: Mapping[str, Sequence[str]] | None = None, hub: Mapping[str, Any] | None = None
+) -> None:
+    """Make the site in this folder, which must not be there; `lines` are added to its files, by their path. `hub` are
+    words of hub.yaml that count instead of `HUB`'s."""
     root = project_folder()
     shutil.copytree(root / "config", site / "config", ignore=shutil.ignore_patterns("demo", "demo.yaml"))
     shutil.copytree(root / "mappings", site / "mappings")
-    _dump(site / "config" / "hub.yaml", {"hub": HUB})
+    _dump(site / "config" / "hub.yaml", {"hub": {**HUB, **(hub or {})}})
     told = yaml.safe_load((root / "config" / "connections.yaml").read_text(encoding="utf-8"))
     for connection in told["connections"].values():
         polls = _take_connector(root, site, connection["connector"])

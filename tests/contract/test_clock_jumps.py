@@ -112,6 +112,26 @@ def test_what_waits_waits_no_longer_when_the_clock_is_put_back(ledger: Ledger, c
     assert ledger.mend_times(60) == 0
 
 
+def test_what_was_worked_out_before_the_clock_was_put_back_and_is_written_after_it_waits_no_longer(
+    ledger: Ledger, clock: BentClock
+) -> None:
+    one, two = deliver(ledger, clock, many=2, order_key="")
+    ledger.keep_polls({KEY: 600.0})
+    [poll] = ledger.claim_polls("shop", 5, 60, "a")
+    assert claim_ids(ledger, "a") == [one, two]
+    worked_out = [later(clock, one, seconds=2), later(clock, two, "ready", seconds=0)]
+    read = PollFinish(poll.key, clock.now() + timedelta(seconds=600), good=True, counted=True)
+    clock.shift_s = -HOUR
+    assert finish(ledger, "a", *worked_out) == {one, two}
+    with ledger.write() as tx:
+        assert tx.finish_polls("a", [read]) == {poll.key}
+    assert claim_ids(ledger, "b") == [two]
+    clock.move(2)
+    assert claim_ids(ledger, "c") == [one]
+    clock.move(598)
+    assert [work.key for work in ledger.claim_polls("shop", 5, 60, "b")] == [poll.key]
+
+
 def test_the_work_of_the_living_stays_theirs_and_that_of_the_dead_is_free_after_a_lease(
     ledger: Ledger, clock: BentClock
 ) -> None:

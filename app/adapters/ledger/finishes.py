@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Table, bindparam, select, update
 
 from app.adapters.ledger.columns import bounded, to_ms
+from app.adapters.ledger.mending import after_jump
 from app.adapters.ledger.references import ReferenceWriting
 from app.adapters.ledger.rows import from_attempt
 from app.adapters.ledger.schema import attempts, calls, deliveries, documents, events
@@ -143,7 +144,7 @@ class Finishing(ReferenceWriting):
     def _common(
         self, row_id: str, finish: EventFinish | DeliveryFinish, held: Any, freed: dict[str, int]
     ) -> dict[str, Any]:
-        due_at = None if finish.due_at is None else to_ms(finish.due_at)
+        due_at = None if finish.due_at is None else after_jump(to_ms(finish.due_at), held.claimed_at, self._now)
         waits_for = finish.waits_for or None
         # Only what came after the claim counts: else work that waits for another reason would spin.
         if due_at is not None and waits_for and freed.get(bounded(waits_for), -1) >= held.claimed_at:

@@ -54,6 +54,16 @@ _mend = (
 )
 
 
+def after_jump(due_at: int, claimed_at: int, now: int) -> int:
+    """When work is due that was in hand while the clock was put back; all in milliseconds.
+
+    It was claimed later than now, so what lies behind its claim was worked out before the jump: it waits for as long
+    as was meant then, or a moment longer.
+    """
+    jumped = claimed_at > ahead(now, _MARGIN_S) and due_at >= claimed_at
+    return now + due_at - claimed_at if jumped else due_at
+
+
 class Mending(Store):
     """Every method raises `LedgerUnavailable`."""
 

@@ -11,6 +11,7 @@ from sqlalchemy import and_, bindparam, func, or_, select, update
 from app.adapters.ledger.claims import DEADLY
 from app.adapters.ledger.columns import from_ms, to_ms
 from app.adapters.ledger.engine import once
+from app.adapters.ledger.mending import after_jump
 from app.adapters.ledger.schema import changes, documents, events
 from app.adapters.ledger.shared_schema import polls
 from app.adapters.ledger.statements import Statement, among
@@ -75,7 +76,7 @@ class PollWriting(Writing):
 
     def _finished(self, finish: PollFinish, row: Any) -> dict[str, Any]:
         values: dict[str, Any] = {
-            "due_at": to_ms(finish.due_at),
+            "due_at": after_jump(to_ms(finish.due_at), row.updated_at, self._now),
             "token": None,
             "deaths": 0,
             "attempts": 0 if finish.good else row.attempts - (not finish.counted),
