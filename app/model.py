@@ -1,7 +1,6 @@
 """The core values of the hub: frozen, standard library only, no I/O.
 
-Ids are text, money is decimal text with its currency, times are aware UTC datetimes.
-JSON-shaped values (documents, bodies, payloads) are plain dicts, lists, text, int, Decimal, bool and None.
+Ids are text, money is decimal text with its currency, times are aware UTC; JSON has Decimal where it has fractions.
 """
 
 from __future__ import annotations
