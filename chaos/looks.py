@@ -1,4 +1,4 @@
-"""What a run sees of the hub while it works: how much waits, and how many requests it has made."""
+"""What a run sees of the hub while it works: how much waits, and how much it has brought about."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Looks:
         self._last = dict.fromkeys(stage.urls, 0)
         self._counted = 0
 
-    def requests(self) -> int:
-        """How many requests the simulators have got until now."""
+    def effects(self) -> int:
+        """How many requests have changed something until now. What is only asked, polls and look-ups, never ends."""
         for name, last in self._last.items():
             for one in self._stage.recorded(name, last):
                 self._last[name] = one.number
-                self._counted += 1
+                self._counted += one.effect != ""
         return self._counted
 
     def waiting(self) -> Counter[str] | None:

@@ -198,16 +198,17 @@ def _settle(stage: Stage, say: Callable[[str], None]) -> list[Violation]:
     looks, until, next_word = Looks(stage), time.monotonic() + SETTLE_S, time.monotonic() + _SAY_S
     still_since, last, left = time.monotonic(), -1, "the hub does not answer"
     while time.monotonic() < until:
-        count, waiting = looks.requests(), looks.waiting()
+        count, waiting = looks.effects(), looks.waiting()
         open_work = {state: many for state, many in (waiting or {}).items() if state not in _RESTING}
         if waiting is None or count != last or open_work:
             still_since, last = time.monotonic(), count
         elif time.monotonic() - still_since >= _QUIET_S:
             return []
         if waiting is not None:
-            left = ", ".join(f"{many} {state}" for state, many in sorted(open_work.items())) or "it goes on calling"
+            told = ", ".join(f"{many} {state}" for state, many in sorted(open_work.items()))
+            left = told or "it goes on changing things"
         if time.monotonic() >= next_word:
             next_word += _SAY_S
-            say(f"{left}; {count:,} requests so far")
+            say(f"{left}; {count:,} effects so far")
         time.sleep(0.5)
     return [Violation("rest", f"the hub did not come to rest within {SETTLE_S:.0f} s: {left}")]
