@@ -22,6 +22,9 @@ class Ledger:
             "kind": "call",
             "operation": "put",
             "step": 0,
+            "number": 1,
+            "at": "2026-11-22T09:00:10.000Z",
+            "took_ms": 12_000,
             "outcome": "delivered",
             "request": {"url": "http://h/things/a%2F1", "headers": {"Idempotency-Key": "dlv_1.0"}, "body": {"n": 1}},
         }
@@ -32,6 +35,7 @@ class Ledger:
             "step": 0,
             "state": "delivered",
         }
+        self.turned_away = 0
         self.rows: list[dict[str, Any]] = [
             {
                 "id": "dlv_1",
@@ -58,6 +62,9 @@ class Ledger:
 
     def delivery(self, delivery_id: str, /) -> dict[str, Any] | None:
         return next(row for row in self.rows if row["id"] == delivery_id)
+
+    def counters(self) -> Mapping[tuple[str, str], float]:
+        return {("backhaul_fenced_total", "{}"): self.turned_away, ("backhaul_events_total", "{}"): 7.0}
 
 
 def request(**more: Any) -> Recorded:
@@ -156,3 +163,15 @@ def test_what_is_dead_is_told_with_its_reason(ledger: Ledger) -> None:
     ledger.rows[0] |= {"state": "dead", "because": "the target refused it"}
     (dead,) = compared(ledger, request()).dead
     assert "put_it" in dead and "the target refused it" in dead
+
+
+@pytest.mark.parametrize(
+    ("at", "late"),
+    [("09:00:21.000Z", True), ("09:00:22.000Z", False), ("09:00:40.000Z", False), ("08:00:21.000Z", False)],
+)
+def test_a_late_finish_that_was_not_turned_away_is_seen(ledger: Ledger, at: str, late: bool) -> None:
+    (first,) = ledger.rows[0]["attempt_rows"]
+    ledger.rows[0]["attempt_rows"] = [first, first, first | {"number": 2, "at": f"2026-11-22T{at}", "took_ms": 5}]
+    assert kinds(ledger, request()) == ["fence"] * late
+    ledger.turned_away = 1
+    assert kinds(ledger, request()) == []

@@ -78,7 +78,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield running
 
 
-_OWN = ["kill_web", "kill_worker", "kill_clock", "kill_all", "redis_flush", "redis_pause", "redis_kill"]
+_OWN = ["kill_web", "kill_worker", "pause_worker", "kill_clock", "kill_all", "redis_flush", "redis_pause", "redis_kill"]
 _OWN += ["ledger_lock", "disk_full", "clock_ahead", "clock_back"]
 #: With this set the stage has a PostgreSQL.
 _POSTGRES = bool(os.environ.get("CHAOS_POSTGRES"))

@@ -201,3 +201,12 @@ def test_a_third_that_overlaps_the_first_only_is_seen() -> None:
         request(3, "A", at=12.0, ended_at=12.1),
     ]
     assert len(overlaps(made, timeout_s=3.0)) == 2
+
+
+def test_a_call_that_takes_down_one_worker_after_the_other_is_seen() -> None:
+    plan, dead = plan_of(), {"misbehaved": "kill_caller", "effect": "", "status": 0}
+    five = [request(number, "A", **dead) for number in range(1, 6)]
+    assert kinds(plan, [], *five) == []
+    assert kinds(plan, [], *five, request(6, "B", **dead)) == []
+    assert kinds(plan, [], *five, request(6, "A", effect="", status=503), request(7, "A", **dead)) == []
+    assert kinds(plan, [], *five, request(6, "A", **dead)) == ["deadly"]

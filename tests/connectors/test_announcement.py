@@ -106,11 +106,11 @@ def test_a_failed_parcel_is_not_expected_at_the_dock(site: Site, to_document: Ca
 
 def test_the_example_routes_announce_once_track_further_parcels_and_cancel(site: Site) -> None:
     forecast = [route for route in site.routes if route.where.file == "config/routes.yaml"]
-    found = {route.name: (route.change, [call.operation for call in route.calls]) for route in forecast}
+    found = {route.name: (route.changes, [call.operation for call in route.calls]) for route in forecast}
     assert found == {
-        "announce_to_warehouse": ("return.labelled", ["announce_return"]),
-        "update_tracking": ("parcel.labelled", ["update_tracking"]),
-        "cancel_at_warehouse": ("return.cancelled", ["cancel_return"]),
+        "announce_to_warehouse": (("return.labelled",), ["announce_return"]),
+        "update_tracking": (("parcel.labelled",), ["update_tracking"]),
+        "cancel_at_warehouse": (("return.cancelled",), ["cancel_return"]),
     }
 
 

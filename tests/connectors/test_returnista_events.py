@@ -44,7 +44,7 @@ def test_4_a_return_that_cannot_be_read_yet_is_read_later(hub: Hub) -> None:
 def test_4_a_return_that_can_never_be_read_ends_as_a_dead_letter_and_not_in_silence(hub: Hub) -> None:
     hub.returns({"id": "ro-1", "lines": [LINE], "parcels": [{"id": "s-1"}]}, visible_after={"ro-1": 10**6})
     hub.tell("shipment.label_created", "s-1")
-    hub.later(600, times=12)
+    hub.later(600, times=20)
     assert [row["state"] for row in hub.events()] == ["dead"]
 
 

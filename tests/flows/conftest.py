@@ -29,3 +29,14 @@ def flows(migrated_sqlite: Path, open_ledgers: dict[str, Ledger]) -> Iterator[Fl
         yield hub
     finally:
         hub.close()
+
+
+#: Quick enough to be run at every change: every flow once, by its demo, and one return through four systems.
+_FAST = {"test_demos", "test_forecast", "test_four_numbers"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What plays every vendor over the network takes a minute in all: it runs with the slow suites."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.path.stem not in _FAST:
+            item.add_marker("slow")
