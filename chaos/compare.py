@@ -2,7 +2,7 @@
 
 Every event that was answered with 2xx is kept once. Nothing final is due, all else says why it waits and when it is
 looked at again, nobody works any more. Every effect is known to the ledger, and every call that the ledger calls
-delivered reached a simulator.
+delivered reached a simulator. What a worker says of work that it had lost to another one was turned away.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from app import bootstrap
+from app.core.counting import FENCED
+from app.core.times import parse_time
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES
 from chaos.judge import SESSIONS
 from chaos.plan import Recorded, Try, Violation
 
 #: More rows than any run makes.
 _ALL = 1_000_000
+#: Moments are kept to the millisecond; a clock that jumps does so by an hour. In seconds.
+_ROUNDED_S, _JUMP_S = 0.1, 1_800.0
 #: States of an event that nobody meant to send.
 _BAD_EVENTS = frozenset({"dead", "unknown", "unreadable", "parked"})
 
@@ -38,6 +42,9 @@ class LedgerToRead(Protocol):
 
     def delivery(self, delivery_id: str, /) -> Row | None:
         """A delivery with its calls and tries."""
+
+    def counters(self) -> Mapping[tuple[str, str], float]:
+        """What was counted: {(name, labels): value}."""
 
 
 @dataclass(slots=True)
@@ -81,6 +88,8 @@ def compare_ledger(ledger: LedgerToRead, tries: Sequence[Try], recorded: Sequenc
             found.in_doubt.append(told)
     whole = [one for row in deliveries if (one := ledger.delivery(str(row["id"]))) is not None]
     found.violations += same_calls(whole, recorded)
+    turned_away = sum(value for (name, _), value in ledger.counters().items() if name == FENCED)
+    found.violations += late_finishes(whole, int(turned_away))
     return found
 
 
@@ -164,6 +173,33 @@ def same_calls(deliveries: Sequence[Row], recorded: Sequence[Recorded]) -> Itera
             continue
         what = f"request {one.number} ({one.operation}) had an effect, and the ledger knows no call of it: {one.effect}"
         yield Violation("unkept", what, one.path, "", one.simulator)
+
+
+def late_finishes(deliveries: Iterable[Row], turned_away: int) -> Iterator[Violation]:
+    """A try that ended after the next one had begun is of a worker that had lost its lease: what it said of the
+    delivery was turned away.
+
+    `turned_away` is how often the hub did that. Among them may be some that wrote no try.
+    """
+    late = [(delivery, number) for delivery in deliveries for number in _overtaken(delivery["attempt_rows"])]
+    for delivery, number in late[turned_away:]:
+        what = f"try {number} of delivery {delivery['id']} ended after the next one began, and counted all the same"
+        yield Violation("fence", what, str(delivery["object_id"]))
+
+
+def _overtaken(tries: Iterable[Row]) -> set[int]:
+    """The numbers of the tries that ended after one with a higher number had begun."""
+    spans = []
+    for one in tries:
+        began = parse_time(str(one["at"])).timestamp()
+        spans.append((int(one["number"]), began, began + float(one["took_ms"]) / 1000))
+    return {
+        number
+        for number, _, ended in spans
+        for other, began, _ in spans
+        # More than that, and a clock was put back in between.
+        if other > number and _ROUNDED_S < ended - began < _JUMP_S
+    }
 
 
 def _was_seen(attempt: Row, seen: Counter[str]) -> bool:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+import signal
+import time
 from typing import Any
 
 from chaos.fault_kit import Fault
 from chaos.stage import HUB, WORKERS, Stage
+from chaos.stage_site import LEASE_S
 
 _HOUR_S = 3600.0
+#: So many calls that take so many seconds.
+_SLOW, _SLOW_S = 12, 2.0
 
 
 class KillWeb(Fault):
@@ -32,6 +37,22 @@ class KillWorker(Fault):
 
     def _break(self, stage: Stage) -> None:
         stage.kill(self.details["worker"])
+
+
+class PauseWorker(KillWorker):
+    """A machine that swaps, or is moved. What it had in hand has gone to another worker when it wakes, and it says what
+    became of it all the same.
+    """
+
+    name, about, group = "pause_worker", "a worker stands still (SIGSTOP) for longer than its lease", "worker"
+    shortest_s, longest_s = LEASE_S + 2.0, LEASE_S + 8.0
+
+    def _break(self, stage: Stage) -> None:
+        _in_hand(stage)
+        stage.kill(self.details["worker"], signal.SIGSTOP)
+
+    def _mend(self, stage: Stage) -> None:
+        stage.kill(self.details["worker"], signal.SIGCONT)
 
 
 class KillClock(Fault):
@@ -61,6 +82,7 @@ class ClockAhead(Fault):
     by_s = _HOUR_S
 
     def _break(self, stage: Stage) -> None:
+        _in_hand(stage)
         stage.shift_clock(self.by_s)
 
     def _mend(self, stage: Stage) -> None:
@@ -72,3 +94,9 @@ class ClockBack(ClockAhead):
 
     name, about = "clock_back", "the clock jumps an hour back, and ahead later"
     by_s = -_HOUR_S
+
+
+def _in_hand(stage: Stage) -> None:
+    """Have calls under way, where there are any to be made: they are what such a fault may take from a worker."""
+    stage.misbehave("warehouse", "*", "slow", _SLOW, seconds=_SLOW_S)
+    time.sleep(_SLOW_S / 2)

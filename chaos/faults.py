@@ -13,6 +13,7 @@ from chaos.fault_target import TARGETS
 _ALL: tuple[type[Fault], ...] = (
     fault_process.KillWeb,
     fault_process.KillWorker,
+    fault_process.PauseWorker,
     fault_process.KillClock,
     fault_process.KillAll,
     fault_redis.RedisFlush,

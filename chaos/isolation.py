@@ -1,12 +1,13 @@
 """Do some returns slow others down? Two hubs beside each other: the same stream to both, trouble at only one.
 
-A machine is never equally fast for two minutes. So what is compared is sent at the same time: message by message, once
-to the hub in trouble, once to the one without, half a step apart. What slows the machine slows both.
+A machine is never equally fast for two minutes. So what is compared is sent at the same time: each message once to the
+hub in trouble and once, half a step later, to the one without. What slows the machine slows both. Trouble that keeps
+the machine busy would slow the other hub, too: therefore both are paced so that its cores are idle most of the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +17,12 @@ from typing import Any
 from chaos.looks import Looks
 from chaos.plan import Message, Options, Recorded
 from chaos.sender import Sender
-from chaos.stage import Stage
+from chaos.stage import Stage, StageError
 
-#: What no stream of a few hundred messages takes longer than, with the hub in trouble or not.
-_DRAINED_S = 60.0
+#: No stream of a few hundred messages takes longer than this, with the hub in trouble or not.
+_DRAINED_S = 90.0
+_THREADS = 8
+_FASTEST_S, _SLOWEST_S = 0.05, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,9 @@ class Figures:
 
 
 @contextmanager
-def pair(folder: Path, *, seed: int, postgres: bool, hub: Mapping[str, Any] | None = None) -> Iterator[tuple[Stage, Stage]]:
+def pair(
+    folder: Path, *, seed: int, postgres: bool, hub: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Stage, Stage]]:
     """Two stages: the first is for trouble. `hub` are words of hub.yaml."""
     options = Options(seed=seed, events=0, seconds=0.0, faults=(), postgres=postgres)
     with ExitStack() as stages:
@@ -70,42 +75,67 @@ def p95(values: Sequence[float]) -> float:
 
 
 def side_by_side(
-    what: str, stages: Sequence[Stage], streams: Sequence[Stream], *, every_s: float, blocks: int
+    what: str,
+    stages: Sequence[Stage],
+    stream: Stream,
+    *,
+    every_s: float,
+    blocks: int,
+    beside: Sequence[Message] = (),
 ) -> Figures:
-    """Send both streams at once, a message every `every_s` seconds to each hub, and see how fast their effects come.
+    """Send the stream to both hubs at once, a message every `every_s` seconds to each, and see how fast effects come.
 
-    Raises `StageError` when one never does.
+    `beside` is sent at the same pace and not measured. Raises `StageError` when an effect never comes.
     """
+    pace = _pace_of(stream.messages, every_s, 0.0) + _pace_of(beside, every_s, every_s / 4)
     senders = [
-        Sender(stage.hub_url, paced(stream.messages, every_s, place * every_s / 2), _no_ask, until_s=_DRAINED_S, threads=8)
-        for place, (stage, stream) in enumerate(zip(stages, streams, strict=True))
+        Sender(stage.hub_url, _later(pace, place * every_s / 2), _no_ask, until_s=_DRAINED_S, threads=_THREADS)
+        for place, stage in enumerate(stages)
     ]
-    after = [_newest(stage, stream.simulator) for stage, stream in zip(stages, streams, strict=True)]
+    after = [max((one.number for one in stage.recorded(stream.simulator)), default=0) for stage in stages]
     for sender in senders:
         sender.start()
     for sender in senders:
         sender.wait(_DRAINED_S)
     took = [
-        _block_figures(latencies(stage, stream, sender, since), blocks)
-        for stage, stream, sender, since in zip(stages, streams, senders, after, strict=True)
+        _of_blocks(_latencies(stage, stream, sender, since), blocks)
+        for stage, sender, since in zip(stages, senders, after, strict=True)
     ]
     return Figures(what, took[0], took[1])
 
 
-def paced(messages: Sequence[Message], every_s: float, first_s: float = 0.0) -> list[Message]:
-    """The same messages, one after the other."""
-    return [replace(message, at_s=first_s + place * every_s) for place, message in enumerate(messages)]
+def within(bound: float, rounds: Iterable[Figures]) -> list[Figures]:
+    """Measure until the ratio is within the bound, or there are no more rounds; all that was measured, printed too.
+
+    A hub that slows others does so each time. What slows but one of two processes of a busy machine for some seconds
+    does not come back in each round.
+    """
+    measured: list[Figures] = []
+    for figures in rounds:
+        print(figures)
+        measured.append(figures)
+        if figures.ratio <= bound:
+            break
+    return measured
 
 
-def send_all(stage: Stage, messages: Sequence[Message], every_s: float) -> Sender:
-    """Send them at this pace until all are answered with 2xx; what was answered is in the sender's log."""
-    sender = Sender(stage.hub_url, paced(messages, every_s), _no_ask, until_s=_DRAINED_S, threads=8)
+def unhurried(calm: Figures) -> float:
+    """Seconds between two messages at which this machine, as busy as it is now, is far from having its hands full."""
+    return min(_SLOWEST_S, max(_FASTEST_S, max(*calm.troubled, *calm.free)))
+
+
+def send_all(stage: Stage, messages: Sequence[Message], every_s: float) -> Mapping[str, float]:
+    """Send them at this pace until all are answered with 2xx; when each object's first answer came.
+
+    Raises `StageError` when one is never taken.
+    """
+    sender = Sender(stage.hub_url, _pace_of(messages, every_s, 0.0), _no_ask, until_s=_DRAINED_S, threads=_THREADS)
     sender.start()
     sender.wait(_DRAINED_S)
-    missing = {message.event_id for message in messages} - {one.event_id for one in sender.log if one.taken}
-    if missing:
-        raise AssertionError(f"{len(missing)} messages were never taken: {sorted(missing)[:5]}\n{stage.log_ends()}")
-    return sender
+    answered = {one.object_id: one.at + one.took_s for one in reversed(sender.log) if one.taken}
+    if missing := {message.object_id for message in messages} - answered.keys():
+        raise StageError(f"never taken: {sorted(missing)[:5]}\n{stage.log_ends()}")
+    return answered
 
 
 def waits(stage: Stage, what: str, wanted: Mapping[str, int], seconds: float = _DRAINED_S) -> None:
@@ -119,7 +149,7 @@ def waits(stage: Stage, what: str, wanted: Mapping[str, int], seconds: float = _
     stage.until(what, so_it_is, seconds)
 
 
-def latencies(stage: Stage, stream: Stream, sender: Sender, after: int) -> list[float]:
+def _latencies(stage: Stage, stream: Stream, sender: Sender, after: int) -> list[float]:
     """Seconds from each message's first try to its effect, in the order of the messages."""
     arrived: dict[str, float] = {}
 
@@ -137,13 +167,17 @@ def latencies(stage: Stage, stream: Stream, sender: Sender, after: int) -> list[
     return [arrived[message.object_id] - begun[message.object_id] for message in stream.messages]
 
 
-def _block_figures(took: Sequence[float], blocks: int) -> tuple[float, ...]:
+def _of_blocks(took: Sequence[float], blocks: int) -> tuple[float, ...]:
     size = len(took) // blocks
     return tuple(p95(took[place * size : (place + 1) * size]) for place in range(blocks))
 
 
-def _newest(stage: Stage, simulator: str) -> int:
-    return max((one.number for one in stage.recorded(simulator)), default=0)
+def _pace_of(messages: Sequence[Message], every_s: float, first_s: float) -> list[Message]:
+    return [replace(message, at_s=first_s + place * every_s) for place, message in enumerate(messages)]
+
+
+def _later(messages: Sequence[Message], by_s: float) -> list[Message]:
+    return [replace(message, at_s=message.at_s + by_s) for message in messages]
 
 
 def _no_ask(ask: object) -> None:

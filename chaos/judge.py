@@ -16,6 +16,8 @@ from chaos.plan import Effect, Recorded, SourcePlan, Try, Violation
 
 #: What the hub does for its connections, and for no message: their effects are no business of anybody.
 SESSIONS = frozenset({"login", "refresh"})
+#: So many workers one delivery may take down in a row; then it must have been set aside.
+DEADLY = 5
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ def judge(
             what = f"{one.operation} took effect and nothing that was sent asks for it: {one.effect}"
             verdict.violations.append(Violation("uncalled", what, one.path, "", one.simulator))
     verdict.violations += overlaps(recorded, timeout_s=timeout_s, kills=kills)
+    verdict.violations += deadly(recorded)
     return verdict
 
 
@@ -171,6 +174,20 @@ def overlaps(recorded: Sequence[Recorded], *, timeout_s: float, kills: Sequence[
             if (over := _over(one, timeout_s, ended)) > until:
                 until, holder = over, one
     return found
+
+
+def deadly(recorded: Sequence[Recorded]) -> Iterator[Violation]:
+    """Calls that took down more workers in a row than one delivery may: nobody set it aside."""
+    in_a_row: Counter[tuple[str, str]] = Counter()
+    most: Counter[tuple[str, str]] = Counter()
+    for one in sorted(recorded, key=lambda one: (one.simulator, one.number)):
+        call = (one.simulator, one.key)
+        in_a_row[call] = in_a_row[call] + 1 if one.misbehaved == "kill_caller" else 0
+        most[call] = max(most[call], in_a_row[call])
+    for (simulator, key), many in most.items():
+        if many > DEADLY:
+            what = f"the calls with key {key or '-'} took down {many} workers in a row, and nobody set them aside"
+            yield Violation("deadly", what, "", "", simulator)
 
 
 def _over(one: Recorded, timeout_s: float, ended: Sequence[float]) -> float:

@@ -228,7 +228,13 @@ class Stage:
     def _simulator(self, plan: SimulatorPlan) -> Callable[[], Process]:
         port_file = self.folder / f"{plan.name}.port"
         argv = [sys.executable, "-m", plan.module, "--port-file", str(port_file), *plan.options]
-        return lambda: spawn(argv, self.env, self._root, self.folder / f"{plan.name}.log")
+
+        def launch() -> Process:
+            # Started again it listens where the hub knows it; all that it held is gone.
+            port = ["--port", port_file.read_text()] if port_file.exists() else []
+            return spawn([*argv, *port], self.env, self._root, self._log(plan.name))
+
+        return launch
 
     def _listening(self, name: str) -> str:
         port_file = self.folder / f"{name}.port"

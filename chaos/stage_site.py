@@ -12,9 +12,11 @@ import yaml
 
 from app.bootstrap import project_folder
 
+#: How long work is claimed for, in seconds.
+LEASE_S = 10.0
 #: Fast enough to see a retry, a recheck, a breaker's trial and the end of a lease within seconds.
 HUB: dict[str, Any] = {
-    "lease": "10s",
+    "lease": f"{LEASE_S:g}s",
     "retry": {"first": "300ms", "factor": 2, "longest": "2s", "give_up_after": "24h"},
     "parked": {"recheck": "4s", "longest": "60s", "alarm": "1h"},
     "breaker": {"failures": 20, "open": "1s", "longest": "4s"},
@@ -57,9 +59,7 @@ body:
 }
 
 
-def write(
-    site: Path, lines: Mapping[str, Sequence[str]] | None = None, hub: Mapping[str, Any] | None = None
-) -> None:
+def write(site: Path, lines: Mapping[str, Sequence[str]] | None = None, hub: Mapping[str, Any] | None = None) -> None:
     """Make the site in this folder, which must not be there; `lines` are added to its files, by their path. `hub` are
     words of hub.yaml that count instead of `HUB`'s."""
     root = project_folder()

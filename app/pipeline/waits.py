@@ -10,6 +10,9 @@ from app.core.site import Hub
 
 #: A look at work behind a paused connection that nobody resumed; `resume` makes it due at once.
 _BLOCKED_LOOK_S = 60.0
+#: What was parked together is asked for again spread over this part of the wait: all at once it would stand before what
+#: is new, and before the system that is asked.
+_SPREAD = 0.5
 
 
 class Waits:
@@ -30,7 +33,8 @@ class Waits:
         """When to ask again for a number that was not known: the longer it waits, the rarer, within the policy."""
         policy = self._hub.parked
         waited = (self._clock.now() - parked_at).total_seconds() if parked_at else 0.0
-        return self._after(min(policy.longest_s, max(policy.recheck_s, waited / 2)))
+        wait_s = min(policy.longest_s, max(policy.recheck_s, waited / 2))
+        return self._after(wait_s * self.rng.uniform(1 - _SPREAD, 1))
 
     def _after(self, wait_s: float) -> datetime:
         return self._clock.now() + timedelta(seconds=wait_s)

@@ -2,6 +2,7 @@
 
 Its messages have no version: of two pictures that are equally far the hub asks which is true. So an accepted quantity
 may be paid in one refund or in several; what counts is that they add up to exactly what was accepted, item by item.
+Some are accepted by mistake: when that is told the vendor shows it no more, and nothing of it may be paid.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from connectors.digital_river.mail import HEADER, as_sent, signed
 from connectors.digital_river.samples import T0, build_event, build_fulfillment_order, build_return, sample_id
 
 _CONNECTION = "digital_river"
+#: How many of a hundred returns were accepted by mistake.
+_MISTAKES = 12
 
 
 @dataclass(slots=True)
@@ -78,8 +81,9 @@ def _story(random: Random, names: str, spec: dict[str, Any], times: Times, room:
     for _ in range(random.randint(1, 3)):
         if (after := _more(random, pictures[-1])) is not None:
             pictures.append(after)
+    mistaken = Random(f"{told.id} mistaken").random() * 100 < _MISTAKES
     for item, one in zip(pictures[-1]["items"], order["items"], strict=True):
-        if item["quantityAccepted"]:
+        if item["quantityAccepted"] and not mistaken:
             told.accepted[str(one["upstreamId"])] += item["quantityAccepted"]
     steps = list(enumerate(pictures))[-room:]
     # Skipped, told late, told again: what is true in the end is told at least once.
@@ -92,7 +96,7 @@ def _story(random: Random, names: str, spec: dict[str, Any], times: Times, room:
         before = []
         if place > held:
             held = place
-            before.append(Ask("refunds", "/_sim/seed", {"returns": [picture]}))
+            before.append(Ask("refunds", "/_sim/seed", {"returns": [pictures[0] if mistaken else picture]}))
         event_id = sample_id("event", told.id, str(place))
         body = as_sent(build_event(event_id, f"fulfillment_return.{picture['state']}", picture, T0))
         copies = random.choice((1, 1, 2, 3))

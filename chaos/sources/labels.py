@@ -1,7 +1,8 @@
 """Labels: returns of a returns platform, whose printed labels become announcements at the warehouse.
 
 Every return has 1 to 3 orders with numbers of any look, 1 to 4 lines and 1 to 3 parcels. Some are told twice, late, out
-of order or again; labels fail; returns are cancelled; the ERP learns some orders later, and of a few it has two.
+of order or again; labels fail, or are lost and made again; returns are cancelled; the ERP learns some orders later, and
+of a few it has two.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from chaos.sources.labels_oracle import Oracle, Told
 
 #: What happens to a return, and how often in a hundred.
 _FATES = {"plain": 58, "late": 16, "conflict": 4, "cancelled": 12, "relabelled": 6, "unlabelled": 4}
+#: Of a hundred plain ones with several parcels so many lose their last label and get it again, which is no news.
+_VOIDED = 30
 _NUMBERS = (
     "#1{n:07d}",
     "{n:09d}E4",
@@ -66,6 +69,8 @@ def _return(
         fate = "plain"
     # A return with a conflict has one parcel: all that follows for its order waits for a person.
     parcels = 1 if fate in ("conflict", "unlabelled") or room < 6 else random.choice((1, 1, 1, 2, 2, 3))
+    if fate == "plain" and parcels > 1 and Random(f"{name} voided").random() * 100 < _VOIDED:
+        fate = "voided"
     lines_count = random.randint(1, 4)
     orders = [
         random.choice(_NUMBERS).format(n=number + place) for place in range(min(lines_count, random.randint(1, 3)))

@@ -39,6 +39,9 @@ class Story:
                 self._label(number, error="ADDRESS_REJECTED")
             if fate != "unlabelled":
                 self._label(number)
+            if fate == "voided" and number == parcels - 1:
+                self._label(number, error="LABEL_VOIDED")
+                self._label(number)
         self._ends(fate)
         # Told again at a later time: news of the object, but nothing that anybody acts upon.
         while len(self._steps) < room and fate != "unlabelled" and random.random() < 0.15:
