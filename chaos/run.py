@@ -26,7 +26,7 @@ SHARES = {labels: 0.5, store_returns: 0.14, fulfillment_returns: 0.12, orders: 0
 AFTER_S = 60.0
 SETTLE_S = 180.0
 #: Nothing has happened anywhere for so long: it has come to rest.
-_QUIET_S = 6.0
+_QUIET_S = 13.0
 _LOOK_S = 0.1
 _SAY_S = 5.0
 #: What may be left when all is done: it waits for a person, and says so.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -16,6 +17,8 @@ log = structlog.get_logger()
 #: Finished work waits for so long, in seconds, for more to be committed with it, and no more than so many.
 COMMIT_WITHIN_S = 0.05
 COMMIT_MOST = 256
+#: Clocks are put right by a little all the time.
+_JUMP_S = 1.0
 _LEDGER_WAITS = (0.1, 0.3, 1.0, 2.0, 5.0)
 
 
@@ -38,6 +41,8 @@ class Done:
 
     work: Any
     finish: Any
+    offset_s: float  # of the clock to the one that always runs, when the finish was made
+    late: bool = False  # not begun: its lease was over before somebody had time for it
 
 
 class Hand:
@@ -46,6 +51,7 @@ class Hand:
     def __init__(self, lane: str, trade: Trade, clock: Clock) -> None:
         self._lane, self._trade, self._clock = lane, trade, clock
         self._held: dict[str, str] = {}  # id of the work: the token that holds it
+        self._since: dict[str, float] = {}  # token: when it was claimed or renewed
         self._finished: list[Done] = []
         self._first_finished = 0.0
         self._failures = 0
@@ -68,23 +74,51 @@ class Hand:
 
     def claim(self, connection: str, limit: int, lease_s: float, token: str) -> list[Any] | None:
         """Claim up to `limit`; what is to be begun, or None when the ledger is away. `size` grows by it."""
+        claimed_at = self._clock.monotonic()
         try:
             claimed = self._trade.claim(connection, limit, lease_s, token)
         except LedgerUnavailable as error:
             self.ledger_failed(error)
             return None
         self._failures = 0
-        new = []
+        new, moved_on = [], []
         for work in claimed:
             key = self._trade.identify(work)
-            # What is in hand and was claimed anew had lost its lease: the try that runs goes on under this token.
             if key not in self._held:
                 new.append(work)
+            elif getattr(work, "came_from", "running") != "running":
+                # Somebody else has finished a try meanwhile: what this one finds out is about the work as it was.
+                moved_on.append(key)
+                continue
+            # What is in hand and was claimed anew had lost its lease: the try that runs goes on under this token.
             self._held[key] = token
+        self._since = {held: self._since.get(held, claimed_at) for held in self.tokens} | {token: claimed_at}
+        if moved_on:
+            self._return(token, moved_on)
         return new
+
+    def renew(self, lease_s: float) -> None:
+        """Keep the leases of all that is in hand. Raises `LedgerUnavailable`."""
+        for token in self.tokens:
+            now = self._clock.monotonic()
+            self._trade.renew(token, lease_s)
+            self._since[token] = now
+
+    def is_late(self, work: Any, lease_s: float) -> bool:
+        """Whether the lease of work that nobody has begun with may be over: this process stood still."""
+        token = self._held.get(self._trade.identify(work), "")
+        return self._clock.monotonic() - self._since.get(token, float("-inf")) >= lease_s
+
+    def done(self, work: Any, finish: Any, *, late: bool = False) -> Done:
+        """Work with its finish, made just now."""
+        return Done(work, finish, self._offset_s(), late)
 
     def add(self, done: Done) -> None:
         """Something is finished."""
+        if done.late:
+            log.warning("lane.late", lane=self._lane, id=self._trade.identify(done.work))
+            self.give_back([done.work])
+            return
         if done.finish is None:
             # Its lease ends by itself, and the ledger counts how often that happens.
             self._drop(done.work)
@@ -136,19 +170,22 @@ class Hand:
             if token:
                 by_token.setdefault(token, []).append(self._trade.identify(work))
         for token, keys in by_token.items():
-            try:
-                self._trade.hand_back(token, keys)
-            except LedgerUnavailable as error:
-                log.warning("lane.left", lane=self._lane, size=len(keys), because=str(error))
+            self._return(token, keys)
+
+    def _return(self, token: str, keys: Sequence[str]) -> None:
+        try:
+            self._trade.hand_back(token, keys)
+        except LedgerUnavailable as error:
+            log.warning("lane.left", lane=self._lane, size=len(keys), because=str(error))
 
     def saved(self, work: Any, error: Exception) -> Done:
         """A fault of our own becomes a state that people can see; without a finish when even that fails."""
         log.error("work.failed", lane=self._lane, id=self._trade.identify(work), exc_info=error)
         try:
-            return Done(work, self._trade.failed(work, error))
+            return self.done(work, self._trade.failed(work, error))
         except Exception as second:
             log.error("work.lost", lane=self._lane, id=self._trade.identify(work), exc_info=second)
-            return Done(work, None)
+            return self.done(work, None)
 
     def ledger_failed(self, error: LedgerUnavailable) -> None:
         """Leave the ledger alone for a while, longer each time."""
@@ -159,7 +196,7 @@ class Hand:
 
     def _write(self, token: str, group: list[Done]) -> list[str]:
         try:
-            lanes = self._trade.commit(token, [done.finish for done in group])
+            lanes = self._trade.commit(token, [self._of_today(done) for done in group])
         except LedgerUnavailable as error:
             self.ledger_failed(error)
             self._finished += group
@@ -177,7 +214,7 @@ class Hand:
     def _write_failed(self, token: str, done: Done, error: Exception) -> list[str]:
         saved = self.saved(done.work, error)
         try:
-            lanes = self._trade.commit(token, [saved.finish]) if saved.finish is not None else []
+            lanes = self._trade.commit(token, [self._of_today(saved)]) if saved.finish is not None else []
         except LedgerUnavailable as away:
             self.ledger_failed(away)
             self._finished.append(done)
@@ -190,3 +227,18 @@ class Hand:
 
     def _drop(self, work: Any) -> str | None:
         return self._held.pop(self._trade.identify(work), None)
+
+    def _offset_s(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
+
+    def _of_today(self, done: Done) -> Any:
+        """The finish; when the clock was put back since it was made, what it waits for comes that much earlier."""
+        back_s = self._offset_s() - done.offset_s
+        return _moved(done.finish, back_s) if back_s < -_JUMP_S else done.finish
+
+
+def _moved(finish: Any, by_s: float) -> Any:
+    """A finish, or what holds one, due so many seconds later."""
+    if hasattr(finish, "finish"):
+        return replace(finish, finish=_moved(finish.finish, by_s))
+    return finish if finish.due_at is None else replace(finish, due_at=finish.due_at + timedelta(seconds=by_s))

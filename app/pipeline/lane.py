@@ -110,8 +110,7 @@ class LaneRunner:
         now = self._clock.monotonic()
         if now - self._renewed_at < self._pace.lease_s / 3:
             return
-        for token in self._hand.tokens:
-            self._trade.renew(token, self._pace.lease_s)
+        self._hand.renew(self._pace.lease_s)
         self._renewed_at = now
 
     # --- the runner's thread ---------------------------------------------------------------------
@@ -221,10 +220,14 @@ class LaneRunner:
 
     def _carry_out(self, work: Any) -> None:
         """In a thread of the crew."""
-        try:
-            done = Done(work, self._trade.carry_out(work))
-        except Exception as error:
-            done = self._hand.saved(work, error)
+        if self._hand.is_late(work, self._pace.lease_s):
+            # The process stood still: somebody else may have it in hand by now.
+            done = self._hand.done(work, None, late=True)
+        else:
+            try:
+                done = self._hand.done(work, self._trade.carry_out(work))
+            except Exception as error:
+                done = self._hand.saved(work, error)
         self._finished.append(done)
         # The runner is woken for the first, from which it counts the time to the commit, and when the crew runs out.
         if not self._timed or not self._crew.waiting:

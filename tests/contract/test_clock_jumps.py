@@ -48,7 +48,7 @@ def pass_time(ledger: Ledger, clock: BentClock, seconds: int, *tokens: str) -> N
     """Let time pass as a worker sees it: it claims now and then, and others renew what they hold."""
     for second in range(seconds):
         clock.move(1)
-        if second % 20 == 0:
+        if second % 20 == 10:
             for token in tokens:
                 ledger.renew(token, 60)
         assert claim_ids(ledger, new("other")) == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, case, select, update
 
 from app.adapters.ledger.columns import bounded, to_ms
 from app.adapters.ledger.mending import after_jump
@@ -61,7 +61,9 @@ def _finishing(table: Table, *more: str) -> Many:
 
     def make(_dialect: str, given: Given) -> Any:
         values = {name: given[f"new_{name}"] for name in names}
-        fixed = {"attempts": table.c.attempts - given["uncounted"], "deaths": 0, "token": None}
+        # Where nothing was tried, nothing is known of what ended the workers before.
+        deaths = case((given["uncounted"] > 0, table.c.deaths), else_=0)
+        fixed = {"attempts": table.c.attempts - given["uncounted"], "deaths": deaths, "token": None}
         changed = update(table).where(table.c.id == given["row_id"])
         return changed.values(**values, **fixed, updated_at=given["now"])
 

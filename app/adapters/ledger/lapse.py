@@ -24,6 +24,7 @@ class Lapse:
         self._wary = wary
         self._offset: int | None = None  # of the clock to the monotonic one, as it is believed
         self._ahead_since: int | None = None
+        self._ahead = 0  # the offset since then
 
     def ms(self, clock: Clock, lease_s: float) -> int:
         """Leases that end at this millisecond or before have ended. `lease_s` is how long they last."""
@@ -34,8 +35,8 @@ class Lapse:
                 self._offset = offset
             if self._offset is not None and offset <= self._offset + _JUMP_MS:
                 self._offset, self._ahead_since = offset, None
-            elif self._ahead_since is None:
-                self._ahead_since = monotonic
+            elif self._ahead_since is None or abs(offset - self._ahead) > _JUMP_MS:
+                self._ahead_since, self._ahead = monotonic, offset
             elif monotonic - self._ahead_since >= lease_s * 500 + _JUMP_MS:
                 self._offset, self._ahead_since = offset, None
             return 0 if self._offset is None else monotonic + self._offset

@@ -1,0 +1,161 @@
+"""A process that stood still, or whose clock was put back, writes nothing that is not true any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.adapters.ledger import Ledger
+from app.adapters.ledger.lapse import Lapse
+from app.core.polls import PollFinish, PollKey
+from app.model import DeliveryFinish, DeliveryWork, EventFinish
+from app.pipeline.hand import Hand, Trade, _moved
+from app.pipeline.read import ReadResult
+from tests.contract.making import claim, claim_ids, deliver, done, finish, later
+from tests.support import HandClock
+
+LEASE_S = 60.0
+
+
+class BentClock(HandClock):
+    """A clock that is put forward and back, while time passes as ever."""
+
+    shift_s = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.shift_s)
+
+
+@pytest.fixture
+def clock() -> BentClock:
+    return BentClock()
+
+
+def hand(ledger: Ledger, clock: HandClock) -> Hand:
+    """A hand for deliveries to the warehouse, on a real ledger."""
+
+    def commit(token: str, finishes: Sequence[Any]) -> list[str]:
+        with ledger.write() as tx:
+            tx.finish_deliveries(token, finishes)
+        return []
+
+    def identify(work: DeliveryWork) -> str:
+        return work.delivery_id
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("not asked for")
+
+    trade = Trade(ledger.claim_deliveries, identify, never, never, commit, ledger.hand_back, ledger.renew)
+    return Hand("out:wms", trade, clock)
+
+
+def taken(hand: Hand, token: str) -> list[DeliveryWork]:
+    works = hand.claim("wms", 10, LEASE_S, token)
+    assert works is not None
+    return works
+
+
+def first_call(delivery_id: str, clock: HandClock) -> DeliveryFinish:
+    """The first of two calls is delivered."""
+    more = {"operation": "create_credit_note", "idempotency_key": f"{delivery_id}.0", "answer": {"body": "CN-1"}}
+    return DeliveryFinish(delivery_id, "ready", clock.now(), step=1, lane="wms", **more)
+
+
+def test_a_try_from_before_somebody_else_went_on_is_turned_away(ledger: Ledger, clock: BentClock) -> None:
+    [delivery_id] = deliver(ledger, clock)
+    slow, quick = hand(ledger, clock), hand(ledger, clock)
+    [old] = taken(slow, "t1")
+    clock.move(LEASE_S + 1)
+    [work] = taken(quick, "t2")
+    quick.add(quick.done(work, first_call(delivery_id, clock)))
+    quick.commit()
+    # It is back, and claims what is due while its own try is still under way.
+    assert taken(slow, "t3") == []
+    slow.add(slow.done(old, first_call(delivery_id, clock)))
+    slow.commit()
+    [again] = claim(ledger)
+    assert (again.step, sorted(again.calls), slow.size) == (1, [0], 0)
+
+
+def test_a_try_whose_lease_was_over_and_that_nobody_overtook_counts(ledger: Ledger, clock: BentClock) -> None:
+    [delivery_id] = deliver(ledger, clock)
+    slow = hand(ledger, clock)
+    [old] = taken(slow, "t1")
+    clock.move(LEASE_S + 1)
+    assert taken(slow, "t2") == []
+    slow.add(slow.done(old, first_call(delivery_id, clock)))
+    slow.commit()
+    [again] = claim(ledger)
+    assert again.step == 1
+
+
+def test_what_nobody_began_with_is_given_back_when_its_lease_may_be_over(ledger: Ledger, clock: BentClock) -> None:
+    [delivery_id] = deliver(ledger, clock)
+    slow = hand(ledger, clock)
+    [work] = taken(slow, "t1")
+    assert not slow.is_late(work, LEASE_S)
+    clock.move(LEASE_S - 1)
+    slow.renew(LEASE_S)
+    clock.move(LEASE_S - 1)
+    assert not slow.is_late(work, LEASE_S)
+    clock.move(1)
+    assert slow.is_late(work, LEASE_S)
+    slow.add(slow.done(work, None, late=True))
+    assert slow.size == 0 and claim_ids(ledger) == [delivery_id]
+
+
+def test_what_was_worked_out_before_the_clock_was_put_back_is_due_when_it_was_meant(
+    ledger: Ledger, clock: BentClock
+) -> None:
+    [delivery_id] = deliver(ledger, clock)
+    [work] = taken(mine := hand(ledger, clock), "t1")
+    clock.shift_s = 3600.0
+    mine.add(mine.done(work, later(clock, delivery_id, seconds=2)))
+    clock.shift_s = 0.0
+    mine.commit()
+    assert claim_ids(ledger) == []
+    clock.move(2)
+    assert claim_ids(ledger) == [delivery_id]
+
+
+def test_every_kind_of_finish_can_be_moved(clock: BentClock) -> None:
+    at, back = clock.now(), clock.now() - timedelta(hours=1)
+    read = ReadResult(EventFinish("evt_1", "waiting", at), "shop")
+    assert _moved(read, -3600.0).finish.due_at == back
+    assert _moved(ReadResult(EventFinish("evt_1", "done", None), "shop"), -3600.0).finish.due_at is None
+    assert _moved(later(clock, "dlv_1", seconds=0), -3600.0).due_at == back
+    assert _moved(PollFinish(PollKey("shop", "changed"), at, good=True), -3600.0).due_at == back
+
+
+def test_a_finish_without_a_try_forgets_no_death(ledger: Ledger, clock: BentClock) -> None:
+    [delivery_id] = deliver(ledger, clock)
+    for number in range(3):
+        claim_ids(ledger, f"dead-{number}")
+        clock.move(LEASE_S + 1)
+    claim_ids(ledger, "tok")
+    finish(ledger, "tok", later(clock, delivery_id, seconds=0, counted=False))
+    assert _deaths(ledger, delivery_id) == 3
+    claim_ids(ledger, "tok")
+    finish(ledger, "tok", done(delivery_id))
+    assert _deaths(ledger, delivery_id) == 0
+
+
+def _deaths(ledger: Ledger, delivery_id: str) -> int:
+    from sqlalchemy import text
+
+    with ledger._db.read() as connection:
+        return int(connection.scalar(text("SELECT deaths FROM deliveries WHERE id = :id"), {"id": delivery_id}))
+
+
+@pytest.mark.parametrize("wary", [True, False])
+def test_a_small_jump_and_a_long_silence_do_not_make_a_big_jump_believed(clock: BentClock, wary: bool) -> None:
+    lapse = Lapse(wary=wary)
+    lapse.ms(clock, LEASE_S)
+    clock.shift_s = 1.5
+    before = lapse.ms(clock, LEASE_S)
+    clock.move(LEASE_S)
+    clock.shift_s = 3600.0
+    assert lapse.ms(clock, LEASE_S) <= before + LEASE_S * 1000 + 1
