@@ -57,12 +57,13 @@ _freed_since = Statement(
 def _finishing(table: Table, *more: str) -> Many:
     """Writes the row of each finish; `more` are the columns that only this table has."""
     names = ("state", "due_at", "because", "fault", "waits_for", *more)
-    types = {"row_id": table.c.id.type, "uncounted": table.c.attempts.type, "now": table.c.updated_at.type}
+    number = table.c.attempts.type
+    types = {"row_id": table.c.id.type, "uncounted": number, "untried": number, "now": table.c.updated_at.type}
 
     def make(_dialect: str, given: Given) -> Any:
         values = {name: given[f"new_{name}"] for name in names}
         # Where nothing was tried, nothing is known of what ended the workers before.
-        deaths = case((given["uncounted"] > 0, table.c.deaths), else_=0)
+        deaths = case((given["untried"] > 0, table.c.deaths), else_=0)
         fixed = {"attempts": table.c.attempts - given["uncounted"], "deaths": deaths, "token": None}
         changed = update(table).where(table.c.id == given["row_id"])
         return changed.values(**values, **fixed, updated_at=given["now"])
@@ -159,6 +160,7 @@ class Finishing(ReferenceWriting):
             "new_fault": finish.fault,
             "new_waits_for": waits_for,
             "uncounted": 0 if finish.counted else 1,
+            "untried": 0 if finish.counted or finish.attempts else 1,
             "now": self._now,
         }
 
