@@ -263,11 +263,11 @@ def quiet_log() -> None:
     log.configure(level="warning")
 
 
-def die_with_parent(*, at_once: bool = False) -> None:
-    """Tie the life of this process to its parent's; `at_once` leaves it no time to finish."""
+def die_with_parent(*, at_once: bool = False, parent: int = 0) -> None:
+    """Tie the life of this process to its parent's (process id); `at_once` leaves it no time to finish."""
     from app.adapters import children
 
-    children.die_with_parent(at_once=at_once)
+    children.die_with_parent(at_once=at_once, parent=parent)
 
 
 def project_folder() -> Path:

@@ -49,16 +49,16 @@ def web_command(cli: Cli, host: str | None, port: int | None, processes: int, th
         # Below that it only warns of more threads than cores: they wait for commits, most of the time.
         log_level=LogLevels.error,
     )
-    load = partial(_load_web, cli, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    load = partial(_load_web, cli, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", os.getpid())
     server.serve(target_loader=load, wrap_loader=False)
 
 
-def _load_web(cli: Cli, address: str) -> Any:
+def _load_web(cli: Cli, address: str, server: int) -> Any:
     """The WSGI application, made in the process that serves it."""
     from app.web.app import create_app
 
     # The server's own process may be killed without a chance to end this one, and a new one wants its port.
-    bootstrap.die_with_parent(at_once=True)
+    bootstrap.die_with_parent(at_once=True, parent=server)
     name_process("web")
     try:
         services = bootstrap.services(cli.site(), cli.settings, cli.env, part="web")
