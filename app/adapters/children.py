@@ -14,8 +14,8 @@ def die_with_parent(*, at_once: bool = False, parent: int = 0) -> None:
     """Have the kernel end this process when its parent dies, `kill -9` included. Linux only; elsewhere does nothing.
 
     The signal is SIGTERM, or SIGKILL with `at_once`. Runs in the child, where it may stand between fork and exec; the
-    parent must start children from a thread that lives as long as it. With the `parent`'s process id it ends at once when
-    that one is gone already: who was killed before the kernel was asked leaves nobody to send the signal.
+    parent must start children from a thread that lives as long as it. With the `parent`'s process id it ends at once
+    when that one is gone already: who was killed before the kernel was asked leaves nobody to send the signal.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL if at_once else signal.SIGTERM, 0, 0, 0)
