@@ -15,9 +15,7 @@ here there is what `OneProcessHub` has: `run`, `later`, `head`, `changes_of`, `d
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -39,9 +37,8 @@ from connectors.nshift import simulator as nshift
 from connectors.returnista import simulator as returnista
 from connectors.simkit import Recorded, Simulator
 from connectors.simsend import send_signed
-from connectors.simserve import running
 from tests.connectors.example_site import ROOT
-from tests.connectors.hub_kit import OneProcessHub, Socket
+from tests.connectors.hub_kit import OneProcessHub, socket
 from tests.support import HandClock
 
 HUB = "hub"
@@ -63,7 +60,7 @@ class Flows(OneProcessHub):
     def __init__(self, ledger: Any, clock: HandClock) -> None:
         super().__init__(ledger, clock)
         self.sims = _Simulators(clock)
-        self.url = _socket(HUB)[1]
+        self.url = socket(HUB)[1]
         self.open(example_site())
 
     def open(self, site: Site) -> None:
@@ -72,7 +69,7 @@ class Flows(OneProcessHub):
         assert self.door is not None
         # Simulators send over the network, so the door is served at an address too.
         self.door.extensions["simulator"] = _Unmade(self.sims, HUB)
-        _socket(HUB)[0].app = self.door
+        socket(HUB)[0].app = self.door
 
     def close(self) -> None:
         """End the threads of the door, and the connections."""
@@ -200,11 +197,11 @@ class _Simulators(dict[str, Simulator]):
         super().__init__()
         self._clock = clock
         for name in _plan()["simulators"]:
-            _socket(name)[0].app = _Unmade(self, name)
+            socket(name)[0].app = _Unmade(self, name)
 
     def __missing__(self, name: str) -> Simulator:
         app = _app(name, self._clock)
-        _socket(name)[0].app = app
+        socket(name)[0].app = app
         self[name] = found = app.extensions["simulator"]
         return found
 
@@ -268,16 +265,6 @@ def _filled(value: Any, hub: str) -> Any:
 
 
 @cache
-def _socket(name: str) -> tuple[Socket, str]:
-    """An address behind which another app stands in every test, served once for all tests of a run."""
-    socket, stack = Socket(), ExitStack()
-    served: Any = socket
-    url = stack.enter_context(running(served))
-    atexit.register(stack.close)
-    return socket, url
-
-
-@cache
 def example_site() -> Site:
     """The site as it is shipped, with the simulators' addresses; no rates, for a clock that stands still keeps them."""
     env = {
@@ -291,4 +278,4 @@ def example_site() -> Site:
 
 
 def _with_address(text: str, simulator: str) -> str:
-    return text.replace("{url}", _socket(simulator)[1]) if "{url}" in text else text
+    return text.replace("{url}", socket(simulator)[1]) if "{url}" in text else text
