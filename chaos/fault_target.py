@@ -21,6 +21,13 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "portal": ("wms_update", "push_orders", "list_return_orders"),
     "stores": ("get_job", "list_jobs", "patch_line", "list_returns"),
 }
+#: Of these, calls that end their delivery.
+LAST: Mapping[str, tuple[str, ...]] = {
+    "warehouse": ("announce_return", "update_tracking", "cancel_return"),
+    "refunds": ("create_refund",),
+    "shop": ("set_return_address",),
+    "stores": ("patch_line",),
+}
 
 
 class TargetFault(Fault):
@@ -114,8 +121,13 @@ class TargetWrongStatus(TargetFault):
 
     @classmethod
     def choose(cls, chance: random.Random) -> dict[str, Any]:
-        """Which of the two."""
-        return super().choose(chance) | {"status": chance.choice((418, 301))}
+        """Where, and which of the two.
+
+        A refusal is believed, and what should follow is for a person: so it meets calls that nothing follows.
+        """
+        simulator = chance.choice(sorted(LAST))
+        where = {"simulator": simulator, "operation": chance.choice(LAST[simulator])}
+        return super().choose(chance) | where | {"status": chance.choice((418, 301))}
 
     def _break(self, stage: Stage) -> None:
         told = self.details

@@ -188,6 +188,27 @@ def test_a_breaker_opens_no_longer_than_it_was_to(ledger: Ledger, clock: BentClo
     assert ledger.take_trial("wms", 20)
 
 
+def test_who_was_told_to_wait_for_a_breaker_of_an_hour_from_now_goes_on_with_it(
+    ledger: Ledger, clock: BentClock
+) -> None:
+    one, two = deliver(ledger, clock, many=2, order_key="")
+    clock.shift_s = HOUR
+    ledger.take_tokens("erp", 50, 1)
+    ledger.save_lane(LaneState("erp", failures=5, opened_times=1, open_until=clock.now() + timedelta(seconds=2)))
+    ledger.pause("shop", "401", "test")
+    clock.shift_s = 0.0
+    # The clock was put back, and nobody has mended the lane: work is told the time that it knows.
+    assert claim_ids(ledger, "a") == [one, two]
+    blocked = later(clock, one, seconds=HOUR + 2, waits_for="connection:erp")
+    finish(ledger, "a", blocked, later(clock, two, seconds=90, waits_for="connection:shop"))
+    ledger.mend_times(60)
+    clock.move(3)
+    ledger.mend_times(60)
+    assert claim_ids(ledger) == [one]
+    clock.move(HOUR)
+    assert ledger.mend_times(60) == 0
+
+
 def test_a_poll_is_read_by_one_at_a_time_however_the_clock_is_put(ledger: Ledger, clock: BentClock) -> None:
     ledger.keep_polls({KEY: 600.0})
     [work] = ledger.claim_polls("shop", 5, 60, "a")

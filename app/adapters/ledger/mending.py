@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Table, bindparam, case, text, update
+from sqlalchemy import BigInteger, Table, and_, bindparam, case, literal, or_, select, text, update
 
 from app.adapters.ledger.schema import deliveries, events
 from app.adapters.ledger.shared_schema import bridge_answers, lanes, polls
@@ -54,6 +54,21 @@ _mend = (
 )
 
 
+def _freed(table: Table) -> Any:
+    """What waits for a connection that may be called: it was told a time that the connection has forgotten since."""
+    shut = or_(lanes.c.paused, lanes.c.open_until > _now, lanes.c.trial_until > _now)
+    names = select(literal("connection:") + lanes.c.connection).where(shut)
+    waits = and_(table.c.waits_for.startswith("connection:", autoescape=True), table.c.waits_for.not_in(names))
+    return (
+        update(table)
+        .where(table.c.due_at > _later, table.c.state != "running", waits)
+        .values(due_at=_now, waits_for=None, updated_at=_now)
+    )
+
+
+_free = (_freed(events), _freed(deliveries))
+
+
 def after_jump(due_at: int, claimed_at: int, now: int) -> int:
     """When work is due that was in hand while the clock was put back; all in milliseconds.
 
@@ -75,4 +90,5 @@ class Mending(Store):
         now = self._now()
         wanted = {"now": now, "later": ahead(now, _MARGIN_S), "lease_end": ahead(now, lease_s)}
         with self._db.write() as connection:
-            return sum(connection.execute(one, wanted).rowcount for one in _mend)
+            # The last when the lanes are right again.
+            return sum(connection.execute(one, wanted).rowcount for one in (*_mend, *_free))
