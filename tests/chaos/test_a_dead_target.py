@@ -1,6 +1,6 @@
 """While one target is dead, deliveries to the others are as fast as ever: it refuses, says 503, or says nothing.
 
-`pytest -m chaos tests/chaos/test_a_dead_target.py -s` shows the figures; with CHAOS_POSTGRES=1 on PostgreSQL.
+`pytest -m bench tests/chaos/test_a_dead_target.py -s` shows the figures; with CHAOS_POSTGRES=1 on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _hanging(stage: Stage) -> Iterator[None]:
 _WAYS = {"says 503": _answering_503, "hangs": _hanging, "refuses": _refusing}
 
 
-@pytest.mark.chaos
+@pytest.mark.bench
 def test_a_dead_target_slows_no_delivery_to_another(tmp_path: Path) -> None:
     chance = random.Random(_SEED)
     with isolation.pair(tmp_path, seed=_SEED, postgres=_POSTGRES) as stages:

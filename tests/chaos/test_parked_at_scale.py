@@ -1,7 +1,7 @@
 """1,000 returns of which 300 wait for their ERP number: the others are not slowed, and the 300 go on at once when it
 comes: by a message, by a poll, by the command line.
 
-`pytest -m chaos tests/chaos/test_parked_at_scale.py -s` shows the figures; with CHAOS_POSTGRES=1 on PostgreSQL.
+`pytest -m bench tests/chaos/test_parked_at_scale.py -s` shows the figures; with CHAOS_POSTGRES=1 on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SLOWER = 1.10
 _PARKED = {"recheck": "60s", "longest": "1h", "alarm": "24h"}
 
 
-@pytest.mark.chaos
+@pytest.mark.bench
 def test_three_hundred_that_wait_slow_nobody_and_go_on_as_soon_as_their_numbers_come(tmp_path: Path) -> None:
     chance = random.Random(_SEED)
     first, waiting, others = (returns(chance, *one) for one in (("FIRST", _FIRST), ("WAITS", 300), ("OTHER", _OTHERS)))
