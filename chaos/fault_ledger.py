@@ -37,7 +37,8 @@ class LedgerLock(Fault):
 
     def _break(self, stage: Stage) -> None:
         if stage.options.postgres:
-            self._held = psycopg.connect(stage.database_url, connect_timeout=10)
+            # It may have been restarted a moment ago, and not be back yet.
+            stage.until("PostgreSQL takes connections", lambda: self._connects(stage), 20)
             self._held.execute("SET lock_timeout = '5s'")
             with suppress(psycopg.errors.LockNotAvailable):
                 self._held.execute("LOCK TABLE events, deliveries IN ACCESS EXCLUSIVE MODE")
@@ -46,6 +47,11 @@ class LedgerLock(Fault):
         self._held = sqlite_module().connect(path, isolation_level=None, timeout=5, check_same_thread=False)
         with suppress(sqlite_module().OperationalError):
             self._held.execute("BEGIN IMMEDIATE")
+
+    def _connects(self, stage: Stage) -> bool:
+        with suppress(psycopg.OperationalError):
+            self._held = psycopg.connect(stage.database_url, connect_timeout=10)
+        return self._held is not None
 
     def _mend(self, stage: Stage) -> None:
         held, self._held = self._held, None
