@@ -147,6 +147,20 @@ def test_the_work_of_the_living_stays_theirs_and_that_of_the_dead_is_free_after_
     assert claim_ids(ledger) == [two]
 
 
+def test_a_lease_that_was_renewed_by_a_clock_put_back_since_ends_with_its_holder(
+    ledger: Ledger, clock: BentClock
+) -> None:
+    [one] = deliver(ledger, clock)
+    ledger.keep_polls({KEY: 600.0})
+    assert claim_ids(ledger, "dead") == [one] and ledger.claim_polls("shop", 5, 60, "dead")
+    clock.shift_s = HOUR
+    assert ledger.renew("dead", 60) == 1
+    clock.shift_s = 0.0
+    assert ledger.mend_times(60) == 1
+    clock.move(61)
+    assert claim_ids(ledger) == [one]
+
+
 def test_a_clock_that_is_right_has_nothing_to_mend(ledger: Ledger, clock: BentClock) -> None:
     [one, _two] = deliver(ledger, clock, many=2)
     claim_ids(ledger, "a")

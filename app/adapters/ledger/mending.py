@@ -30,7 +30,11 @@ def _waits(table: Table) -> Any:
 def _of(table: Table, held: Any) -> Any:
     return (
         update(table)
-        .where(table.c.due_at.is_not(None), table.c.updated_at > _later)
+        # No lease that was renewed by this time ends later than a lease from now.
+        .where(
+            table.c.due_at.is_not(None),
+            or_(table.c.updated_at > _later, and_(held, table.c.due_at > _lease_end + round(_MARGIN_S * 1000))),
+        )
         .values(due_at=case((held, _lease_end), else_=_waits(table)), updated_at=_now)
     )
 
