@@ -190,7 +190,7 @@ def test_poison_is_set_aside_with_its_evidence_and_others_go_on(stage: Stage) ->
         for number in (POISON_MAPPING, POISON_CALL):
             stage.until(f"{number} is taken", _send(stage, number), 30)
         stage.until("others go on", _announcing(stage, "beside-poison"), 60)
-        stage.until("both are dead", lambda: len(_deliveries(stage, state="dead")) == 2, 120)
+        stage.until("both are dead", lambda: len(_deliveries(stage, state="dead")) == 2, 300)
         print(_deliveries(stage, state="dead"))
     finally:
         poison.end(stage)
