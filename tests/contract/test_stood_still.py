@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -117,6 +118,32 @@ def test_what_was_worked_out_before_the_clock_was_put_back_is_due_when_it_was_me
     clock.shift_s = 0.0
     mine.commit()
     assert claim_ids(ledger) == []
+    clock.move(2)
+    assert claim_ids(ledger) == [delivery_id]
+
+
+def test_nothing_is_written_when_the_clock_was_put_back_while_the_ledger_was_waited_for(
+    ledger: Ledger, clock: BentClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [delivery_id] = deliver(ledger, clock)
+    clock.shift_s = 3600.0
+    [work] = taken(mine := hand(ledger, clock), "t1")
+    mine.add(mine.done(work, later(clock, delivery_id, seconds=2)))
+    turn = ledger._db.write
+
+    @contextmanager
+    def waits() -> Iterator[Any]:
+        with turn() as connection:
+            clock.shift_s = 0.0
+            yield connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger._db, "write", waits)
+        mine.commit()
+    assert mine.ledger_is_away and mine.size == 1
+    clock.move(1)
+    mine.commit()
+    assert mine.size == 0 and claim_ids(ledger) == []
     clock.move(2)
     assert claim_ids(ledger) == [delivery_id]
 

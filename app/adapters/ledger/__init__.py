@@ -24,7 +24,7 @@ from app.adapters.ledger.soundness import CHECKS, Verifying
 from app.adapters.ledger.story import Stories, StoryRows
 from app.adapters.ledger.tasks import Tasks, TaskWriting
 from app.core.ports import Clock
-from app.errors import ConfigError
+from app.errors import ConfigError, LedgerUnavailable
 
 __all__ = [
     "CHECKS",
@@ -38,6 +38,10 @@ __all__ = [
     "sqlite_is_safe",
     "sqlite_version",
 ]
+
+
+#: Clocks are put right by a little all the time.
+_JUMP_MS = 1_000
 
 
 class Transaction(Finishing, TaskWriting, PollWriting):
@@ -64,11 +68,22 @@ class Ledger(
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """A transaction: committed at the end of the block, rolled back when it raises. Transactions do not nest."""
+        """A transaction: committed at the end of the block, rolled back when it raises. Transactions do not nest.
+
+        Also refused when the clock was put back while it waited for its turn: what is to be written names times from
+        before.
+        """
+        before = self._offset()
         with self._db.write() as connection:
-            transaction = Transaction(self._db, connection, self._now())
+            now = self._now()
+            if self._offset() < before - _JUMP_MS:
+                raise LedgerUnavailable("the clock was put back while the ledger was waited for")
+            transaction = Transaction(self._db, connection, now)
             yield transaction
             transaction.flush()
+
+    def _offset(self) -> int:
+        return self._now() - round(self._clock.monotonic() * 1000)
 
     def ping(self) -> None:
         """Raises `LedgerUnavailable` when the ledger does not answer."""
