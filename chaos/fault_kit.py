@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from chaos.stage import Stage
 
 
-class Fault:
+class Fault(ABC):
     """One fault of a run. `details` say how it strikes; `lasts_s` among them how long."""
 
     name: ClassVar[str]
@@ -46,8 +47,9 @@ class Fault:
             if self.began_at is not None and self.ended_at is None:
                 self.ended_at = time.time()
 
+    @abstractmethod
     def _break(self, stage: Stage) -> None:
-        raise NotImplementedError
+        """Do what this fault does."""
 
-    def _mend(self, stage: Stage) -> None:
+    def _mend(self, stage: Stage) -> None:  # noqa: B027
         """Nothing to mend for what heals by itself."""

@@ -19,10 +19,10 @@ def check_arguments(operation: Node, given: Json, at: Node, who: str) -> None:
     if not isinstance(given, dict) or any(key.startswith("$") for key in given):
         return
     parts = [operation.get(key).value for key in ("path", "query", "headers")]
-    texts = [text for part in parts for text in _texts(part)]
+    texts = [text for part in parts for text in texts_in(part)]
     needed = {name for text in texts for name in _NEEDED.findall(text)}
     known = {name for text in texts for name in _NAMED.findall(text)}
-    rest = " ".join(_texts([operation.get(key).value for key in ("responses", "capture", "probe", "paging")]))
+    rest = " ".join(texts_in([operation.get(key).value for key in ("responses", "capture", "probe", "paging")]))
     known.update(_NAMED.findall(rest))
     name = operation.path[-1]
     for missing in sorted(needed - set(given)):
@@ -31,12 +31,13 @@ def check_arguments(operation: Node, given: Json, at: Node, who: str) -> None:
         at.report(f"{name} has no argument {extra!r}", did_you_mean(extra, known), "argument")
 
 
-def _texts(value: Json) -> Iterator[str]:
+def texts_in(value: Json) -> Iterator[str]:
+    """Every text in a JSON value, but for keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _texts(item)
+            yield from texts_in(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item)
+            yield from texts_in(item)

@@ -28,7 +28,12 @@ class Tally:
 
     def add(self, name: str, **labels: str) -> None:
         """One more. Label values come from configuration only, never from a payload."""
-        self._amounts[name, tuple(labels.items())] += 1
+        self.add_many(name, 1, **labels)
+
+    def add_many(self, name: str, amount: int, /, **labels: str) -> None:
+        """So many more, and nothing for none."""
+        if amount:
+            self._amounts[name, tuple(labels.items())] += amount
 
     def amounts(self) -> dict[tuple[str, str], float]:
         """{(name, labels as JSON): amount}, as the ledger takes them."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
+from app.core.arguments import texts_in
 from app.core.lint_material import Material
 from app.core.reading import Node
 from app.core.routing import Route, RouteCall
@@ -39,7 +39,7 @@ def check_calls(material: Material, route: Route, node: Node) -> None:
 
 def _check_answers(at: Node, value: Json, step: int, who: str) -> None:
     before = "no call comes" if step == 0 else f"only {step} call{'s come' if step > 1 else ' comes'}"
-    for number in sorted({int(found) for text in _texts(value) for found in _ANSWER.findall(text)}):
+    for number in sorted({int(found) for text in texts_in(value) for found in _ANSWER.findall(text)}):
         if number >= step or -number > step:
             what = f"{who} reads answers[{number}], and {before} before this one"
             at.report(what, "answers[0] is the answer of the first call", "answer")
@@ -78,17 +78,6 @@ def _check_settle(material: Material, route: Route, node: Node) -> None:
     for call, told in zip(route.calls, node.get("calls").each(), strict=True):
         mapping = material.mapping_nodes.get(call.mapping)
         parts = [mapping.get(key).value for key in ("split", "references", "args", "body")] if mapping else []
-        if any(_CHANGE.search(text) for text in _texts([*parts, told.get("when").value])):
+        if any(_CHANGE.search(text) for text in texts_in([*parts, told.get("when").value])):
             what = f"{call.mapping!r} reads `change`, and what a merged change told would be lost"
             told.get("mapping").report(what, "make the call of the whole picture, or take settle away", "route")
-
-
-def _texts(value: Json) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)

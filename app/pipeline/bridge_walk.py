@@ -21,7 +21,7 @@ from app.pipeline.bridge_state import Answered, Stopped, Trouble, Walk
 from app.pipeline.call import Blocked, Caller
 from app.pipeline.doubt import Doubt
 from app.pipeline.ports import PipelineLedger
-from app.pipeline.render import Rendered
+from app.pipeline.render import Rendered, fill_in
 from app.pipeline.request import find_operation
 from app.pipeline.resolve import Resolution, Resolver
 
@@ -156,33 +156,15 @@ class Walker:
         self, walk: Walk, call: RouteCall, operation: Operation, names: dict[str, Any]
     ) -> Rendered | Answered | Stopped:
         mapping = self._site.mappings[call.mapping]
-        known: dict[str, str] = {}
-        used: dict[str, Any] = {}
-        for use in mapping.references:
-            found = self._resolver.resolve(use, names, walk)
-            walk.attempts_made.extend(found.attempts)
-            if found.learned and found.reference:
-                walk.references.append(found.reference)
-            if found.reference is None or found.reference.state == "conflict":
-                return self._unknown(walk, found)
-            known[use.name] = found.reference.to_id
-            used[use.name] = {
-                "from": found.key.id,
-                "to": found.reference.to_id,
-                "kind": found.key.kind,
-                "origin": found.reference.origin,
-                "to_system": found.key.to_system,
-            }
-        names["refs"] = known
-        args = mapping.args.render(names, "args") if mapping.args else {}
-        body = mapping.body.render(names, "body") if mapping.body else None
-        told = {
-            "args": args,
-            "request": {"body": body, "args": args},
-            "settings": names["settings"],
-            "delivery": names["delivery"],
-        }
-        return Rendered(operation, args, body, names["delivery"]["key"], used, told)
+        made = fill_in(
+            mapping,
+            operation,
+            names,
+            lambda use: self._resolver.resolve(use, names, walk),
+            walk.attempts_made,
+            walk.references,
+        )
+        return made if isinstance(made, Rendered) else self._unknown(walk, made)
 
     def _unknown(self, walk: Walk, found: Resolution) -> Answered | Stopped:
         if found.blocked:

@@ -56,8 +56,7 @@ def write_documents(
             if change.key in new:
                 wanted = list(deliveries(site, ids, document, change))
                 merged = tx.add_deliveries(document, new[change.key], wanted)
-                for _ in range(merged):
-                    tally.add(counting.MERGED, connection=document.connection)
+                tally.add_many(counting.MERGED, merged, connection=document.connection)
                 busy.update(delivery.lane for delivery in wanted)
         raise_tasks(tx, site, ids, document, head, found, new.keys())
     return busy

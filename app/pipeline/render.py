@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from app.core.connectors import Operation
-from app.core.mapping import MappingFile
+from app.core.mapping import MappingFile, ReferenceUse
 from app.core.routing import RouteCall, delivery_view
 from app.core.site import Site
 from app.errors import DataError
@@ -80,34 +80,52 @@ class Renderer:
         """
         mapping = self._mapping(call)
         names = self.names(work, call)
-        known: dict[str, str] = {}
-        used: dict[str, Any] = {}
-        for use in mapping.references:
-            found = self._resolver.resolve(use, names, work)
-            attempts.extend(found.attempts)
-            if found.learned and found.reference:
-                references.append(found.reference)
-            if found.reference is None or found.reference.state == "conflict":
-                return found
-            known[use.name] = found.reference.to_id
-            used[use.name] = {
-                "from": found.key.id,
-                "to": found.reference.to_id,
-                "kind": found.key.kind,
-                "origin": found.reference.origin,
-                "to_system": found.key.to_system,
-            }
-        names["refs"] = known
-        args = mapping.args.render(names, "args") if mapping.args else {}
-        body = mapping.body.render(names, "body") if mapping.body else None
         operation = find_operation(self._site.connections[call.connection], call.operation)
-        told = {
-            "args": args,
-            "request": {"body": body, "args": args},
-            "settings": names["settings"],
-            "delivery": names["delivery"],
-        }
-        return Rendered(operation, args, body, names["delivery"]["key"], used, told)
+        return fill_in(
+            mapping, operation, names, lambda use: self._resolver.resolve(use, names, work), attempts, references
+        )
 
     def _mapping(self, call: RouteCall) -> MappingFile:
         return self._site.mappings[call.mapping]
+
+
+def fill_in(
+    mapping: MappingFile,
+    operation: Operation,
+    names: dict[str, Any],
+    resolve: Callable[[ReferenceUse], Resolution],
+    attempts: list[Attempt],
+    references: list[Reference],
+) -> Rendered | Resolution:
+    """The request that a mapping makes for an operation, or the reference that stands in its way.
+
+    `names` are what the mapping sees; `refs` is added. `attempts` and `references` grow by what was asked for and
+    learned on the way. Raises `DataError`.
+    """
+    known: dict[str, str] = {}
+    used: dict[str, Any] = {}
+    for use in mapping.references:
+        found = resolve(use)
+        attempts.extend(found.attempts)
+        if found.learned and found.reference:
+            references.append(found.reference)
+        if found.reference is None or found.reference.state == "conflict":
+            return found
+        known[use.name] = found.reference.to_id
+        used[use.name] = {
+            "from": found.key.id,
+            "to": found.reference.to_id,
+            "kind": found.key.kind,
+            "origin": found.reference.origin,
+            "to_system": found.key.to_system,
+        }
+    names["refs"] = known
+    args = mapping.args.render(names, "args") if mapping.args else {}
+    body = mapping.body.render(names, "body") if mapping.body else None
+    told = {
+        "args": args,
+        "request": {"body": body, "args": args},
+        "settings": names["settings"],
+        "delivery": names["delivery"],
+    }
+    return Rendered(operation, args, body, names["delivery"]["key"], used, told)

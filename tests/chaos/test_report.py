@@ -13,6 +13,7 @@ from chaos.plan import Options, Recorded, Try, Violation
 from chaos.report import as_json, lines
 from chaos.resume import MOST_S, resumes
 from chaos.run import Result, plans
+from chaos.stage import Stage
 
 OPTIONS = Options(seed=3, events=20, seconds=9.0, faults=("kill_web",), postgres=False)
 
@@ -25,6 +26,9 @@ class Blow(Fault):
     def __init__(self, began: float, ended: float) -> None:
         super().__init__({})
         self.began_at, self.ended_at = began, ended
+
+    def _break(self, stage: Stage) -> None:
+        """It was long ago."""
 
 
 def effect(at: float, effect: str = "announced") -> Recorded:
