@@ -52,6 +52,7 @@ class PauseWorker(KillWorker):
         stage.kill(self.details["worker"], signal.SIGSTOP)
 
     def _mend(self, stage: Stage) -> None:
+        _no_longer_slow(stage)
         stage.kill(self.details["worker"], signal.SIGCONT)
 
 
@@ -86,6 +87,7 @@ class ClockAhead(Fault):
         stage.shift_clock(self.by_s)
 
     def _mend(self, stage: Stage) -> None:
+        _no_longer_slow(stage)
         stage.shift_clock(0.0)
 
 
@@ -100,3 +102,8 @@ def _in_hand(stage: Stage) -> None:
     """Have calls under way, where there are any to be made: they are what such a fault may take from a worker."""
     stage.misbehave("warehouse", "*", "slow", _SLOW, seconds=_SLOW_S)
     time.sleep(_SLOW_S / 2)
+
+
+def _no_longer_slow(stage: Stage) -> None:
+    """Forget slow calls that nobody made: they would come before the faults that are planned next."""
+    stage.misbehave_no_more("warehouse", "*", "slow")
