@@ -61,7 +61,10 @@ class SealedLedger(Protocol):
     """The part of the ledger that seals what was done."""
 
     def seal_marks(self) -> dict[str, int]:
-        """The last number that each sealed table holds now."""
+        """Where each sealed table, and what is being written, stands now."""
+
+    def settled(self, marks: dict[str, int], /) -> bool:
+        """Whether nothing can come in below these marks any more."""
 
     def seal(self, marks: dict[str, int], /) -> int:
         """Seal some rows up to these marks; how many."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.core.ports import Clock
 from app.pipeline.engine_ports import SealedLedger
 
-#: What was written before the last look is sealed at the next one: whatever was under way then is committed by now.
+#: What was written before the last look is sealed at the next one, once whatever was under way then is over.
 EVERY_S = 10.0
 #: Transactions of one look: behind an outage the rest waits for the next, so that lanes are not looked at late.
 _MOST = 8
@@ -26,6 +26,9 @@ class Sealer:
             return 0
         sealed = 0
         if self._marks is not None:
+            if not self._ledger.settled(self._marks):
+                self._next = now + EVERY_S
+                return 0
             for _ in range(_MOST):
                 count = self._ledger.seal(self._marks)
                 sealed += count

@@ -11,9 +11,13 @@ class Sealed:
 
     def __init__(self) -> None:
         self.rows, self.sealed = 0, 0
+        self.under_way = False
 
     def seal_marks(self) -> dict[str, int]:
         return {"attempts": self.rows}
+
+    def settled(self, marks: dict[str, int]) -> bool:
+        return not self.under_way
 
     def seal(self, marks: dict[str, int]) -> int:
         count = min(100, marks["attempts"] - self.sealed)
@@ -41,3 +45,16 @@ def test_much_that_waits_is_sealed_bit_by_bit(clock: HandClock) -> None:
     sealer.look()
     clock.move(EVERY_S)
     assert [sealer.look() for _ in range(4)] == [800, 800, 400, 0]
+
+
+def test_nothing_is_sealed_while_what_was_under_way_at_the_last_look_still_is(clock: HandClock) -> None:
+    ledger = Sealed()
+    sealer = Sealer(ledger, clock)
+    ledger.rows, ledger.under_way = 5, True
+    sealer.look()
+    clock.move(EVERY_S)
+    assert sealer.look() == 0
+    ledger.rows, ledger.under_way = 9, False
+    assert sealer.look() == 0
+    clock.move(EVERY_S)
+    assert sealer.look() == 5

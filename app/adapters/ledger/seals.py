@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy import Connection, Table, Text, cast, func, insert, select
 
 from app.adapters.ledger.schema import attempts, audit
 from app.adapters.ledger.shared_schema import seals
@@ -21,6 +21,8 @@ from app.core.sealing import START, compare, digest, link, pack, unpack
 SEALED = (attempts, audit)
 #: So many rows go into one seal: what one transaction reads is bounded, and so is one row of seals.
 _MOST = 500
+#: The mark that is no table's.
+_TRANSACTION = "transaction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,23 @@ class Sealing(Store):
     """Seals rows, and looks whether they are as they were sealed. Every method raises `LedgerUnavailable`."""
 
     def seal_marks(self) -> dict[str, int]:
-        """The last number that each sealed table holds now."""
+        """The last number that each sealed table holds now, and the next transaction's."""
         with self._db.read() as connection:
-            return {table.name: connection.scalar(select(func.max(table.c.seq))) or 0 for table in SEALED}
+            marks = {table.name: connection.scalar(select(func.max(table.c.seq))) or 0 for table in SEALED}
+            # After the rows: whoever gave itself a number before the last of them has begun by now.
+            return marks | {_TRANSACTION: self._transaction(connection, "xmax")}
+
+    def settled(self, marks: dict[str, int]) -> bool:
+        """Whether all that was being written when these marks were taken is committed, or never will be.
+
+        Until then a row may still come in below the marks: of a transaction that was held up, or of a worker that
+        stood still in the midst of it.
+        """
+        with self._db.read() as connection:
+            return self._transaction(connection, "xmin") >= marks.get(_TRANSACTION, 0)
 
     def seal(self, marks: dict[str, int]) -> int:
-        """Seal rows up to these marks, taken early enough that whatever was being written then is committed now.
-
-        How many rows were sealed: call again as long as there are any.
-        """
+        """Seal rows up to these marks, which must be `settled`; how many. Call again as long as there are any."""
         count = 0
         for table in SEALED:
             with self._db.write() as connection:
@@ -80,6 +90,14 @@ class Sealing(Store):
                 name = rows[row][1] if row in rows else f"number {row}"
                 yield Unsound("seals", f"{seal.of} {name}", what)
             last[seal.of] = seal.last
+
+    def _transaction(self, connection: Connection, which: str) -> int:
+        """The first transaction under way ("xmin"), or not begun ("xmax"). SQLite has one at a time."""
+        if self._db.dialect == "sqlite":
+            return 0
+        snapshot = func.pg_current_snapshot()
+        found = select(cast(getattr(func, f"pg_snapshot_{which}")(snapshot), Text))
+        return int(connection.execute(found).scalar_one())
 
     def _seal(self, connection: Connection, table: Table, mark: int) -> int:
         # Whoever seals holds the newest seal: two that do it at once make one chain.
