@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -15,7 +15,7 @@ from app.errors import LedgerUnavailable
 log = structlog.get_logger()
 
 #: Finished work waits for so long, in seconds, for more to be committed with it, and no more than so many.
-COMMIT_WITHIN_S = 0.05
+COMMIT_WITHIN_S = 0.1
 COMMIT_MOST = 256
 #: Clocks are put right by a little all the time.
 _JUMP_S = 1.0
@@ -61,6 +61,11 @@ class Hand:
     def size(self) -> int:
         """How much is claimed and not committed."""
         return len(self._held)
+
+    @property
+    def unfinished(self) -> int:
+        """How much of it is still to be carried out."""
+        return len(self._held) - len(self._finished)
 
     @property
     def tokens(self) -> set[str]:
@@ -109,9 +114,13 @@ class Hand:
         token = self._held.get(self._trade.identify(work), "")
         return self._clock.monotonic() - self._since.get(token, float("-inf")) >= lease_s
 
-    def done(self, work: Any, finish: Any, *, late: bool = False) -> Done:
-        """Work with its finish, made just now."""
-        return Done(work, finish, self._offset_s(), late)
+    def done(self, work: Any, finish: Any, *, late: bool = False, began_s: float = float("-inf")) -> Done:
+        """Work with its finish, made since `offset_s` was `began_s`, or just now.
+
+        When the clock was put back in between, nobody knows by which time the finish was made: by the later one it
+        is due too soon at worst.
+        """
+        return Done(work, finish, max(began_s, self.offset_s()), late)
 
     def add(self, done: Done) -> None:
         """Something is finished."""
@@ -228,17 +237,20 @@ class Hand:
     def _drop(self, work: Any) -> str | None:
         return self._held.pop(self._trade.identify(work), None)
 
-    def _offset_s(self) -> float:
+    def offset_s(self) -> float:
+        """Of the clock to the one that always runs."""
         return self._clock.now().timestamp() - self._clock.monotonic()
 
     def _of_today(self, done: Done) -> Any:
         """The finish; when the clock was put back since it was made, what it waits for comes that much earlier."""
-        back_s = self._offset_s() - done.offset_s
-        return _moved(done.finish, back_s) if back_s < -_JUMP_S else done.finish
+        back_s = self.offset_s() - done.offset_s
+        return _moved(done.finish, back_s, self._clock.now()) if back_s < -_JUMP_S else done.finish
 
 
-def _moved(finish: Any, by_s: float) -> Any:
+def _moved(finish: Any, by_s: float, soonest: datetime) -> Any:
     """A finish, or what holds one, due so many seconds later."""
     if hasattr(finish, "finish"):
-        return replace(finish, finish=_moved(finish.finish, by_s))
-    return finish if finish.due_at is None else replace(finish, due_at=finish.due_at + timedelta(seconds=by_s))
+        return replace(finish, finish=_moved(finish.finish, by_s, soonest))
+    if finish.due_at is None:
+        return finish
+    return replace(finish, due_at=max(finish.due_at + timedelta(seconds=by_s), soonest))

@@ -206,7 +206,7 @@ class LaneRunner:
 
     def _free(self) -> int:
         ahead = ceil(self._ahead)
-        free = self._crew.threads + ahead - self._hand.size
+        free = self._crew.threads + ahead - self._hand.unfinished
         if free < max(1, ahead // 2):
             return 0
         if self._gate.limits.rate is not None:
@@ -224,8 +224,9 @@ class LaneRunner:
             # The process stood still: somebody else may have it in hand by now.
             done = self._hand.done(work, None, late=True)
         else:
+            began_s = self._hand.offset_s()
             try:
-                done = self._hand.done(work, self._trade.carry_out(work))
+                done = self._hand.done(work, self._trade.carry_out(work), began_s=began_s)
             except Exception as error:
                 done = self._hand.saved(work, error)
         self._finished.append(done)

@@ -122,6 +122,21 @@ def test_what_was_worked_out_before_the_clock_was_put_back_is_due_when_it_was_me
     assert claim_ids(ledger) == [delivery_id]
 
 
+def test_what_was_worked_out_around_the_moment_at_which_the_clock_was_put_back_is_not_due_an_hour_later(
+    ledger: Ledger, clock: BentClock
+) -> None:
+    [delivery_id] = deliver(ledger, clock)
+    [work] = taken(mine := hand(ledger, clock), "t1")
+    clock.shift_s = 3600.0
+    began_s = mine.offset_s()
+    finish = later(clock, delivery_id, seconds=2)
+    clock.shift_s = 0.0
+    mine.add(mine.done(work, finish, began_s=began_s))
+    mine.commit()
+    clock.move(2)
+    assert claim_ids(ledger) == [delivery_id]
+
+
 def test_nothing_is_written_when_the_clock_was_put_back_while_the_ledger_was_waited_for(
     ledger: Ledger, clock: BentClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,10 +166,10 @@ def test_nothing_is_written_when_the_clock_was_put_back_while_the_ledger_was_wai
 def test_every_kind_of_finish_can_be_moved(clock: BentClock) -> None:
     at, back = clock.now(), clock.now() - timedelta(hours=1)
     read = ReadResult(EventFinish("evt_1", "waiting", at), "shop")
-    assert _moved(read, -3600.0).finish.due_at == back
-    assert _moved(ReadResult(EventFinish("evt_1", "done", None), "shop"), -3600.0).finish.due_at is None
-    assert _moved(later(clock, "dlv_1", seconds=0), -3600.0).due_at == back
-    assert _moved(PollFinish(PollKey("shop", "changed"), at, good=True), -3600.0).due_at == back
+    assert _moved(read, -3600.0, back).finish.due_at == back
+    assert _moved(ReadResult(EventFinish("evt_1", "done", None), "shop"), -3600.0, back).finish.due_at is None
+    assert _moved(later(clock, "dlv_1", seconds=0), -3600.0, back).due_at == back
+    assert _moved(PollFinish(PollKey("shop", "changed"), at, good=True), -3600.0, at).due_at == at
 
 
 def test_a_finish_without_a_try_forgets_no_death(ledger: Ledger, clock: BentClock) -> None:
