@@ -27,7 +27,8 @@ def resumes(
 ) -> Resumes:
     """Measure it. Only faults that ended while vendors were sending are judged: later there may be nothing to do.
 
-    Where another fault had begun before one ended, the time counts from the end of all of them.
+    Where another fault had begun before one ended, the time counts from the end of all of them; where one begins before
+    anything took effect, the time that it lasts does not count.
     """
     found = Resumes()
     effects = sorted(one.ended_at for one in recorded if one.effect and one.ended_at)
@@ -39,7 +40,7 @@ def resumes(
         if ended is None or ended > stream_ended or bisect_right(sent, ended) == len(sent):
             continue
         place = bisect_right(effects, ended)
-        after = effects[place] - ended if place < len(effects) else float("inf")
+        after = _quiet_s(ended, effects[place], lasting) if place < len(effects) else float("inf")
         found.after[id(fault)] = round(after, 2)
         found.longest_s = max(found.longest_s, after)
         if after > MOST_S:
@@ -56,3 +57,13 @@ def _all_over(fault: Fault, faults: Sequence[Fault]) -> float | None:
         if ended is not None and began is not None and over is not None and began <= ended < over:
             ended = over
     return ended
+
+
+def _quiet_s(since: float, until: float, faults: Sequence[Fault]) -> float:
+    """Seconds of a time in which no fault was under way."""
+    quiet = 0.0
+    for fault in sorted((one for one in faults if one.began_at is not None), key=lambda one: one.began_at or 0.0):
+        began, over = fault.began_at or 0.0, fault.ended_at or until
+        quiet += max(0.0, min(began, until) - since)
+        since = max(since, min(over, until))
+    return quiet + max(0.0, until - since)

@@ -53,6 +53,13 @@ def test_what_overlaps_counts_from_the_end_of_all() -> None:
     assert sorted(found.after.values()) == [1, 1, 1] and not found.violations
 
 
+def test_the_time_of_faults_that_begin_before_anything_took_effect_does_not_count() -> None:
+    found = measured([Blow(10, 20), Blow(22, 50), Blow(45, 60)], [61])
+    assert list(found.after.values()) == [3, 1, 1] and not found.violations
+    [violation] = measured([Blow(10, 20), Blow(200, 210)], [20 + MOST_S + 1, 211]).violations
+    assert violation.kind == "resume"
+
+
 def test_work_that_does_not_go_on_is_a_violation() -> None:
     late, never = measured([Blow(10, 20)], [20 + MOST_S + 1]), measured([Blow(10, 20)], [1])
     for found in (late, never):
