@@ -107,6 +107,8 @@ def run(options: Options, folder: Path, say: Callable[[str], None]) -> Result:
         back = resumes(struck, sender.log, recorded, stream_ended)
         result.violations += back.violations
         result.longest_resume_s = back.longest_s
+        if result.violations:
+            stage.keep_ledger()
         result.states = dict(found.states)
         result.messages, result.tries = len(messages), len(sender.log)
         result.unanswered = verdict.unanswered.total()

@@ -262,6 +262,17 @@ class Stage:
         self._adopt(cluster)
         return url
 
+    def keep_ledger(self) -> None:
+        """Leave a PostgreSQL ledger as SQL beside the logs; one of SQLite lies there anyway."""
+        if self.options.postgres:
+            from tests import postgres
+
+            binaries = postgres.find_binaries()
+            assert binaries is not None, "its server runs"
+            url = self.database_url.replace("postgresql+psycopg", "postgresql")
+            with (self.folder / "ledger.sql").open("wb") as file:
+                subprocess.run([binaries / "pg_dump", "--no-owner", url], stdout=file, timeout=120, check=False)
+
     def _adopt(self, cluster: Any) -> None:
         """From now on it is kept running like everything else."""
         first = [cluster._server]
