@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from itertools import starmap
 from typing import Any
 
 from app.core.times import iso, parse_time
@@ -43,8 +44,7 @@ def is_stale(document: Document, head: Document | None, now: datetime | None = N
     """
     if head is None:
         return False
-    comparable = document.version and head.version and document.version[0] == head.version[0]
-    if comparable and document.version != head.version:
+    if _has_order(document, head):
         return document.version < head.version
     if now is not None and head.observed_at > now + _CLOCKS_DIFFER:
         return False
@@ -58,24 +58,40 @@ def clashes(document: Document, head: Document | None) -> bool:
     )
 
 
+def is_older_by_clock(document: Document, head: Document | None, now: datetime | None = None) -> bool:
+    """Whether nothing but our own clock says that a different picture is newer: it may have been put back meanwhile."""
+    if head is None or _has_order(document, head):
+        return False
+    return is_stale(document, head, now) and document.body != head.body
+
+
+def _has_order(document: Document, head: Document) -> bool:
+    """Whether the source itself says which of two pictures is newer."""
+    comparable = document.version and head.version and document.version[0] == head.version[0]
+    return bool(comparable and document.version != head.version)
+
+
 def identifiers(kind: str, body: Json) -> list[Identifier]:
     """Every number of a document by which somebody may search for it. Only the object's own numbers link stories."""
-    found = [Identifier(str(body["id"]), kind, True)]
+    found = [(str(body["id"]), kind, True)]
     if number := body.get("number"):
-        found.append(Identifier(number, "number", True))
+        found.append((number, "number", True))
     for upstream in body.get("upstream") or ():
-        found.append(Identifier(upstream["id"], upstream.get("kind", "return"), True))
+        found.append((upstream["id"], upstream.get("kind", "return"), True))
     for order in body.get("orders") or ():
-        found.append(Identifier(order["number"], "order"))
-        found.extend(Identifier(number, "order") for number in order.get("alternatives") or ())
-    found.extend(Identifier(number, "order") for number in body.get("alternatives") or ())
+        found.append((order["number"], "order", False))
+        for number in order.get("alternatives") or ():
+            found.append((number, "order", False))
+    for number in body.get("alternatives") or ():
+        found.append((number, "order", False))
     for parcel in body.get("parcels") or ():
-        for field, kind in (("id", "parcel"), ("tracking_number", "tracking"), ("barcode", "barcode")):
+        for field, named in _OF_PARCELS:
             if value := parcel.get(field):
-                found.append(Identifier(value, kind))
-    return list(dict.fromkeys(found))
+                found.append((value, named, False))
+    return list(starmap(Identifier, dict.fromkeys(found)))
 
 
+_OF_PARCELS = (("id", "parcel"), ("tracking_number", "tracking"), ("barcode", "barcode"))
 _NOTHING = Decimal(0)
 
 
@@ -93,6 +109,11 @@ def quantity(line: Json, name: str) -> Decimal:
     if value is None:
         return _NOTHING
     return amount(value, f"lines[{line.get('key')}].quantity.{name}")
+
+
+def says(line: Json, name: str) -> bool:
+    """Whether a line says a quantity at all, so that it need not be worked out where it does not."""
+    return (line.get("quantity") or {}).get(name) is not None
 
 
 def whole(value: Decimal) -> int | Decimal:

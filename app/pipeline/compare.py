@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from app.core import counting
 from app.core.changes import DIFFERS
-from app.core.documents import clashes, identifiers, is_stale
+from app.core.documents import clashes, identifiers, is_older_by_clock, is_stale
 from app.core.ports import Ids
 from app.core.site import Site
 from app.model import Document, Identifier
@@ -62,10 +62,13 @@ def write_documents(
     return busy
 
 
-def clashing(tx: Transaction, documents: Sequence[Document], now: datetime | None = None) -> set[str]:
-    """The ids of those that, written in this order, give a version that is known already another content.
+def clashing(
+    tx: Transaction, documents: Sequence[Document], settled: Collection[str] = (), now: datetime | None = None
+) -> set[str]:
+    """The ids of those of which only their source can say, were they written in this order, whether they are right.
 
-    Only their source can say which of the two is right; written as they are, the later arrival wins.
+    They give a version that is known already another content, or differ from a picture that is newer by our clock
+    alone. Of those in `settled` the source was asked a moment ago: they count, unless it was asked again since.
     """
     keys = list(dict.fromkeys(_key(document) for document in documents))
     tx.lock_objects(keys)
@@ -73,7 +76,8 @@ def clashing(tx: Transaction, documents: Sequence[Document], now: datetime | Non
     found: set[str] = set()
     for document in documents:
         head = heads.get(key := _key(document))
-        if clashes(document, head):
+        torn = document.document_id not in settled and clashes(document, head)
+        if torn or is_older_by_clock(document, head, now):
             found.add(document.document_id)
         elif not is_stale(document, head, now):
             heads[key] = document

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -30,8 +30,9 @@ log = structlog.get_logger()
 
 #: How long a fetch answers "not there" before the event is given up: read sides lag by seconds, not by hours.
 NOT_FOUND_PATIENCE_S = 3600.0
-#: What an event waits for whose document has the version of a known one and other content.
+#: What an event waits for whose document may be older or newer than a known one.
 ITS_SOURCE = "source"
+_ASK_AGAIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class ReadResult:
     document: Document | None = None
     captured: Captured = NOTHING
     poll: str = ""  # the poll that brought it
-    settled: bool = False  # the source itself was asked which content is right
+    settled: Literal["", "asked", "gone"] = ""  # what came of asking the source itself which content is right
 
 
 class Reader:
@@ -59,17 +60,19 @@ class Reader:
     def read(self, work: EventWork) -> ReadResult:
         """Make a document of a claimed event, or say why not and when to look again. Never raises for bad data."""
         attempts: list[Attempt] = []
-        result = ReadResult(EventFinish(work.event_id, "done", None), work.connection)
         try:
             outcome = self._read(work, attempts)
-            result = outcome if isinstance(outcome, ReadResult) else replace(result, finish=outcome)
-            finish = result.finish
+            result = outcome if isinstance(outcome, ReadResult) else ReadResult(outcome, work.connection)
         except UnknownWord as error:
             # A person has to say what the word means; the event waits, it is not guessed.
             finish = EventFinish(work.event_id, "parked", self._waits.alarm(), str(error), "data")
+            result = ReadResult(finish, work.connection)
         except DataError as error:
             finish = EventFinish(work.event_id, "dead" if work.type else "unreadable", None, str(error), "data")
-        finish = _with_attempts(finish, attempts)
+            result = ReadResult(finish, work.connection)
+        if attempts:
+            result = replace(result, finish=replace(result.finish, attempts=tuple(attempts)))
+        finish = result.finish
         log.info(
             "event.read",
             event_id=work.event_id,
@@ -79,7 +82,7 @@ class Reader:
             number=work.attempts,
             because=finish.because or None,
         )
-        return replace(result, finish=finish)
+        return result
 
     def failed(self, work: EventWork, error: Exception) -> ReadResult:
         """What to write when reading met a fault of our own: tried again later, shown until then."""
@@ -126,26 +129,25 @@ class Reader:
         return inbound is not None and inbound.webhooks
 
     def _without_clashes(self, tx: Transaction, results: Sequence[ReadResult]) -> Sequence[ReadResult]:
-        """Those whose source has to say first which of two contents of one version is right wait for that."""
-        open_ = [one.document for one in results if one.document and not one.settled]
-        if not any(self._rereader.can(document.connection) for document in open_):
+        """Those of which their source has to say first whether they are right wait for that."""
+        read = [one for one in results if one.document and one.settled != "gone" and self._rereader.can(one.connection)]
+        if not read:
             return results
-        torn = clashing(tx, open_, self._clock.now())
-        return [
-            self._to_ask(one)
-            if one.document and one.document.document_id in torn and self._rereader.can(one.connection)
-            else one
-            for one in results
-        ]
+        settled = {one.document.document_id for one in read if one.document and one.settled}
+        torn = clashing(tx, [one.document for one in read if one.document], settled, self._clock.now())
+        return [self._to_ask(one) if one.document and one.document.document_id in torn else one for one in results]
 
     def _to_ask(self, result: ReadResult) -> ReadResult:
         assert result.document is not None
-        because = f"version {result.document.body.get('version') or result.document.body.get('updated_at')} is known"
+        version = result.document.body.get("version") or result.document.body.get("updated_at")
+        because = f"version {version} is known with other content" if version else "it differs from what came later"
+        # Asked already, and yet older than what is known: by a clock that is a little behind, or was.
+        wait = _ASK_AGAIN if result.settled else timedelta()
         finish = replace(
             result.finish,
             state="waiting",
-            due_at=self._clock.now(),
-            because=f"{because} with other content: its source is asked",
+            due_at=self._clock.now() + wait,
+            because=f"{because}: its source is asked",
             document_id="",
             waits_for=ITS_SOURCE,
         )
@@ -180,21 +182,24 @@ class Reader:
         document = make_document(
             self._site, self._ids, connection, kind, names, observed_at=observed_at, event_id=work.event_id
         )
-        because = ""
-        if work.waits_for == ITS_SOURCE and self._rereader.can(connection.name):
-            asked = self._ask(work, document, attempts)
-            if isinstance(asked, EventFinish):
-                return asked
-            document, because = asked
-        return self._result(work, connection, names, document, because)
+        if work.waits_for != ITS_SOURCE or not self._rereader.can(connection.name):
+            return self._result(work, connection, names, document)
+        asked = self._ask(work, document, attempts)
+        if isinstance(asked, EventFinish):
+            return asked
+        found, because = asked
+        made = self._result(work, connection, names, found, because)
+        return replace(made, settled="gone" if found is document else "asked")
 
     def _result(
-        self, work: EventWork, connection: Connection, names: Mapping[str, Any], document: Document, because: str
+        self, work: EventWork, connection: Connection, names: Mapping[str, Any], document: Document, because: str = ""
     ) -> ReadResult:
-        numbers = captured(connection, {**names, document.kind: document.body}, work.event_id, self._clock.now())
+        inbound, numbers = connection.connector.inbound, NOTHING
+        if inbound and inbound.capture:
+            numbers = captured(connection, {**names, document.kind: document.body}, work.event_id, self._clock.now())
         finish = EventFinish(work.event_id, "done", None, because, document_id=document.document_id)
         poll = work.headers.get(BROUGHT_BY, "")
-        return ReadResult(finish, connection.name, document, numbers, poll, settled=bool(because))
+        return ReadResult(finish, connection.name, document, numbers, poll)
 
     def _ask(self, work: EventWork, document: Document, attempts: list[Attempt]) -> tuple[Document, str] | EventFinish:
         """The document as its source shows it now, and why that one is written."""
@@ -202,7 +207,7 @@ class Reader:
         if again.called is not None:
             attempts.append(again.called.attempt(self._ids, "fetch", work.attempts, event_id=work.event_id))
         if again.document is not None:
-            return again.document, "two contents of one version: its source was asked again"
+            return again.document, "which of two pictures is right: its source was asked again"
         if again.blocked is not None:
             return self._blocked(work, again.blocked)
         assert again.failed is not None
@@ -210,7 +215,7 @@ class Reader:
             return self._again(work, again.failed.because, again.failed.fault, again.failed.retry_after_s)
         if again.failed.status != 404:
             return EventFinish(work.event_id, "dead", None, again.failed.because, again.failed.fault)
-        return document, "two contents of one version, and it is gone at its source (404): the later one counts"
+        return document, "which of two pictures is right, and it is gone at its source (404): the later one counts"
 
     def _fetch_all(
         self, work: EventWork, connection: Connection, fetch: Fetch, names: dict[str, Any], attempts: list[Attempt]
@@ -275,7 +280,3 @@ def count_attempt(tally: counting.Tally, attempt: Attempt) -> None:
     """Count one try at one call by its outcome."""
     labels = {"connection": attempt.connection, "operation": attempt.operation, "outcome": attempt.outcome.result}
     tally.add(counting.ATTEMPTS, **labels)
-
-
-def _with_attempts(finish: EventFinish, attempts: list[Attempt]) -> EventFinish:
-    return replace(finish, attempts=tuple(attempts)) if attempts else finish

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from app.adapters.ledger import Ledger
 from app.model import ReferenceKey
+from app.pipeline.read import ReadResult
 from tests.pipeline.kit import FILES, LABELLED, MiniHub
 from tests.support import HandClock
 
+Commit = Callable[[str, Sequence[ReadResult]], list[str]]
 SHOP = "connectors/acme_shop/connector.yaml"
 _READ = '  read: {operation: get_return, with: {id: "{{ return.id }}"}, as: detail}\n'
 _CAPTURE = """\
@@ -85,6 +90,46 @@ def test_in_one_batch_too_the_source_settles_it_and_a_repetition_needs_no_asking
     assert {row["state"] for row in hub.ledger.events({}, 10)} == {"done"}
     assert len(hub.targets.sent("/returns/R-1")) == 1
     assert head(hub)["parcels"] == LABELLED
+
+
+@pytest.mark.parametrize("version", [{"version": None}, {"version": 1}])
+def test_what_was_told_by_a_clock_that_went_an_hour_behind_is_asked_for_and_not_taken_for_old(
+    hub: MiniHub, clock: HandClock, version: dict[str, object]
+) -> None:
+    told(hub, **version)
+    hub.shows(**version, parcels=LABELLED)
+    clock.move(-3600)
+    event_id = told(hub, read=False, parcels=LABELLED, **version)
+    clock.move(3600)
+    hub.run()
+    assert hub.event(event_id)["state"] == "done" and head(hub)["parcels"] == LABELLED
+
+
+def test_what_the_source_said_by_a_clock_that_went_an_hour_behind_is_asked_for_again(
+    hub: MiniHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(hub)
+    hub.shows(version=1, parcels=LABELLED)
+    event_id = told(hub, parcels=[{"id": "p2", "state": "delivered"}])
+    with monkeypatch.context() as patch:
+        patch.setattr(hub.reader, "commit", _by_a_clock_behind(hub.reader.commit))
+        hub.read()
+    assert hub.event(event_id)["state"] == "waiting"
+    hub.later(1)
+    assert hub.event(event_id)["state"] == "done" and head(hub)["parcels"] == LABELLED
+
+
+def _by_a_clock_behind(commit: Commit) -> Commit:
+    """As if the clock had been put right between the answer and the commit."""
+
+    def late(token: str, results: Sequence[ReadResult]) -> list[str]:
+        read = [(one, one.document) for one in results if one.document]
+        hour = timedelta(hours=1)
+        return commit(
+            token, [replace(one, document=replace(seen, observed_at=seen.observed_at - hour)) for one, seen in read]
+        )
+
+    return late
 
 
 def test_a_source_that_does_not_answer_is_asked_again_later(hub: MiniHub) -> None:

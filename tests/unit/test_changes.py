@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.changes import RETURN_CHANGES, changes
-from app.core.documents import Breach, broken_laws, clashes, identifiers
+from app.core.documents import Breach, broken_laws, clashes, identifiers, is_older_by_clock
 from app.model import Document
 
 
@@ -123,6 +123,21 @@ def test_two_pictures_under_one_version_clash_and_no_others_do() -> None:
     assert not clashes(document("v2", a=1), document("v1", a=2))
     assert not clashes(document("", a=1), document("", a=2))
     assert not clashes(document("v1", a=1), None)
+
+
+def test_a_different_picture_is_older_by_the_clock_alone_only_where_its_source_gives_no_order() -> None:
+    def document(version: str, minute: int, **body: Any) -> Document:
+        at = datetime(2026, 11, 22, 12, minute, tzinfo=UTC)
+        return Document("doc_1", "return", "shop", "ro-1", 0, version, at, body, {}, "evt_1", "s")
+
+    for version in ("", "v1"):
+        head = document(version, 30, a=1)
+        assert is_older_by_clock(document(version, 29, a=2), head)
+        assert not is_older_by_clock(document(version, 29, a=1), head)
+        assert not is_older_by_clock(document(version, 31, a=2), head)
+        assert not is_older_by_clock(document(version, 29, a=2), None)
+        assert not is_older_by_clock(document(version, 10, a=2), head, datetime(2026, 11, 22, 12, 11, tzinfo=UTC))
+    assert not is_older_by_clock(document("v1", 29, a=2), document("v2", 30, a=1))
 
 
 def test_every_number_of_a_return_can_be_searched_and_only_its_own_link() -> None:
