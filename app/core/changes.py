@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from app.core.documents import quantity, whole
+from app.core.documents import quantity, says, whole
 from app.core.order_changes import ORDER_CHANGES, order_changes
 from app.core.reversals import ENDED, removed, reopened, reversals
 from app.model import Change, Json
@@ -43,16 +43,15 @@ ALL_CHANGES = {**RETURN_CHANGES, **ORDER_CHANGES}
 _APPROVED = frozenset({"approved", "in_transit", "received", "in_review", "decided"})
 #: The states of a parcel that has a label.
 LABELLED = frozenset({"labelled", "in_transit", "delivered"})
+#: The quantities of a line that tell no fact.
+_ANNOUNCED = frozenset({"announced", "delivered"})
 _QUANTITIES = (("line.received", "received"), ("line.accepted", "accepted"), ("line.rejected", "rejected"))
 
 
 def changes(before: Json, after: Json) -> list[Change]:
     """The facts of the return `after` that `before` (None: nothing known) did not hold, in a fixed order."""
     before = before or {}
-    found: list[Change] = []
-    for part in (_states, _parcels, _lines, _decided):
-        found.extend(part(before, after))
-    return found
+    return [*_states(before, after), *_parcels(before, after), *_lines(before, after), *_decided(before, after)]
 
 
 def _states(before: Json, after: Json) -> Iterator[Change]:
@@ -88,7 +87,11 @@ def _lines(before: Json, after: Json) -> Iterator[Change]:
     for line in after.get("lines") or ():
         key = line["key"]
         was = known.pop(key, {})
+        if not was and _says_nothing(line):
+            continue
         for name, field in _QUANTITIES:
+            if not (says(was, field) or says(line, field)):
+                continue
             had, has = quantity(was, field), quantity(line, field)
             if has > had:
                 more = {"line": line, "quantity": whole(has - had), "total": whole(has)}
@@ -99,6 +102,12 @@ def _lines(before: Json, after: Json) -> Iterator[Change]:
         yield from reversals(line, was)
     for line in known.values():
         yield removed(line)
+
+
+def _says_nothing(line: Json) -> bool:
+    """Whether a line that is seen first tells no fact: as it is nearly always, its goods are still to come."""
+    quantities = line.get("quantity") or {}
+    return _ANNOUNCED.issuperset(quantities) and line.get("state") != "in_review" and not line.get("refund")
 
 
 def _refund(line: Json, was: Json) -> Iterator[Change]:
@@ -125,6 +134,8 @@ def all_decided(body: Json) -> bool:
 
 
 def _decided_line(line: Json) -> bool:
+    if not (says(line, "accepted") or says(line, "rejected")):
+        return False
     expected = max(quantity(line, "announced"), quantity(line, "received"))
     done = quantity(line, "accepted") + quantity(line, "rejected")
     return done > 0 and done >= expected

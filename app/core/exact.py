@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation
-from typing import Any
+from typing import Any, cast
 
 from app.core.times import iso
 
 #: Digits that a number may have; ids longer than that are text anyway, and 9 ** 9 ** 9 must not be tried.
 MAX_DIGITS = 1000
 _SMALL = 10**15
+#: Nearly every number in a text.
+_PLAIN = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 
 
 class Refused(Exception):
@@ -45,9 +48,8 @@ def text_of(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, Decimal):
-        text = str(value)
         # Nearly every number is written as it is; an exponent may stand for more digits than fit the memory.
-        return text if value.is_finite() and len(text) < 100 and "E" not in text else format(_sane(value), "f")
+        return str(value) if _is_short(value) else format(_sane(value), "f")
     if isinstance(value, datetime):
         return iso(value.replace(tzinfo=value.tzinfo or UTC))
     raise Refused(f"{kind_of(value)} cannot be written as text", "give a default, or pick a field of it")
@@ -60,8 +62,13 @@ def is_number(value: Any) -> bool:
 
 def decimal_of(value: Any) -> Decimal:
     """The exact decimal in a number or in plain decimal text such as "-12.50". Raises `Refused` for all else."""
-    if isinstance(value, int) and not isinstance(value, bool) and -_SMALL < value < _SMALL:
+    kind = type(value)
+    if kind is int and -_SMALL < value < _SMALL:
         return Decimal(value)
+    if kind is str and _PLAIN.fullmatch(value):
+        return Decimal(value)
+    if kind is Decimal and _is_short(value):
+        return cast(Decimal, value)
     if is_number(value):
         return _sane(Decimal(value))
     if isinstance(value, str):
@@ -72,6 +79,12 @@ def decimal_of(value: Any) -> Decimal:
             except InvalidOperation:  # "-" alone and the like
                 pass
     raise Refused(f"{shown(value)} is no number", "numbers are written like 12 or -12.50")
+
+
+def _is_short(value: Decimal) -> bool:
+    """Whether the number surely has few digits: most are written as they are."""
+    text = str(value)
+    return len(text) < 100 and "E" not in text and value.is_finite()
 
 
 def _sane(value: Decimal) -> Decimal:

@@ -8,10 +8,9 @@ from functools import lru_cache
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from app.core.expression_functions import function_of
 from app.core.expression_nodes import Chosen, Each, Expression, Items, Literal, Mixed, Node, Object
 from app.core.inspection import Fault, Vocabulary, exact, faults, shape_of, spell
-from app.core.sandbox import Sandbox, parse_one
+from app.core.sandbox import parse_one
 from app.core.shapes import Shape
 from app.core.source import Path, Where
 from app.core.template_text import TemplateFault, take_apart
@@ -28,10 +27,8 @@ _LOOP = Shape.keys(("index", "first", "last", "length"))
 class Compiler:
     """Compiles one YAML node; faults go to `problems`."""
 
-    def __init__(
-        self, sandbox: Sandbox, words: Vocabulary, locate: Callable[[Path, bool], Where], problems: list[Problem]
-    ) -> None:
-        self._sandbox, self._words, self._locate, self._problems = sandbox, words, locate, problems
+    def __init__(self, words: Vocabulary, locate: Callable[[Path, bool], Where], problems: list[Problem]) -> None:
+        self._words, self._locate, self._problems = words, locate, problems
 
     def compile(self, node: Json, path: Path, names: Names) -> Node:
         """The compiled part for the node at `path`."""
@@ -68,7 +65,7 @@ class Compiler:
             self._report(path, fault)
         if found:
             return Literal(None)
-        return Expression(text, tree, function_of(tree, self._sandbox), self._locate(path, False), spell(tree))
+        return Expression(text, tree, self._locate(path, False), spell(tree))
 
     def _mapping(self, node: dict[str, Json], path: Path, names: Names) -> Node:
         reserved = [key for key in node if key.startswith("$") and not key.startswith("$$")]

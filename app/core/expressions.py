@@ -7,17 +7,18 @@ literal-evaluated, and a missing name is an error that says which.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.exact import Refused
+from app.core.expression_code import Code
 from app.core.expression_compiler import Compiler, Names
-from app.core.expression_nodes import Node, RenderFault
-from app.core.filters import TESTS, all_filters, jinja_filters, jinja_tests
+from app.core.expression_faults import FAULTS, explained
+from app.core.expression_nodes import Node
+from app.core.filters import TESTS, all_filters, guarded_filters, guarded_tests
 from app.core.inspection import Vocabulary
-from app.core.sandbox import OMIT, Budget, Sandbox, Scope
+from app.core.sandbox import OMIT, Run, Sandbox
 from app.core.source import Path, Where
-from app.errors import ConfigError, DataError, UnknownWord
+from app.errors import ConfigError, DataError
 from app.model import Json, Problem
 
 __all__ = ["Environment", "Value", "Where", "compile_value"]
@@ -30,6 +31,9 @@ class Value:
     root: Node
     sandbox: Sandbox
     monotonic: Callable[[], float] | None = None
+    # Filled at the first rendering: most values of a site are never rendered by a process. Others than this class may
+    # keep here what they made of the value.
+    kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def render(self, context: Mapping[str, Any], path: str = "") -> Any:
         """The value with its expressions worked out; `omit` at the root gives None.
@@ -37,16 +41,23 @@ class Value:
         `path` is how errors call the place in what is made, for example "body". Raises `DataError`, or `UnknownWord`
         when a table lacks a word.
         """
-        scope = Scope(self.sandbox, {**context, "omit": OMIT}, Budget(self.monotonic))
+        code = self.kept.get("code") or self._code(path)
         try:
-            made = self.root.render(scope)
-        except RenderFault as fault:
-            kind = UnknownWord if fault.word else DataError
-            place = (path + "".join(reversed(fault.steps))).removeprefix(".")
-            raise kind(fault.what, path=place, where=str(fault.where), todo=fault.todo) from None
-        except Refused as refused:
-            raise DataError(refused.what, path=path, todo=refused.todo) from None
+            made = code.call(Run(self.sandbox, self.monotonic), context)
+        except FAULTS as error:
+            told = explained(error, code, context, self.sandbox, path)
+            if told is None:
+                raise
+            raise told from None
         return None if made is OMIT else made
+
+    def _code(self, path: str) -> Code:
+        # Threads that come at once make the same, and one of it is kept.
+        try:
+            code = self.kept["code"] = Code.of(self.root, self.sandbox)
+        except RecursionError:
+            raise DataError("it is nested too deeply", path=path, todo="make its expressions simpler") from None
+        return code
 
 
 class Environment:
@@ -60,9 +71,10 @@ class Environment:
     ) -> None:
         self.tables = tables or {}
         self._monotonic = monotonic
-        self._sandbox = Sandbox(jinja_filters(self.tables), jinja_tests())
+        specs = all_filters(self.tables)
+        self._sandbox = Sandbox(guarded_filters(specs), guarded_tests(), specs)
         tests = {test.name for test in TESTS} | {"equalto"}
-        self._words = Vocabulary(all_filters(self.tables).keys(), tests | set(self._sandbox.tests), self.tables.keys())
+        self._words = Vocabulary(specs.keys(), tests | set(self._sandbox.tests), self.tables.keys())
 
     def compile_value(
         self,
@@ -81,7 +93,7 @@ class Environment:
         """
         known: Names = names if isinstance(names, Mapping) else dict.fromkeys(names)
         found: list[Problem] = []
-        compiler = Compiler(self._sandbox, self._words, locate or (lambda path, key: where), found)
+        compiler = Compiler(self._words, locate or (lambda path, key: where), found)
         root = compiler.compile(node, (), known)
         if problems is not None:
             problems.extend(found)

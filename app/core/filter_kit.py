@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from app.core.exact import Refused
-from app.core.sandbox import Missing, Scope, measure, refuse_missing
+from app.core.sandbox import Missing, Run, measure, refuse_missing
 from app.model import Json
 
 #: How many items a list may have that a filter makes.
@@ -33,7 +34,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One filter. `call` gets the value and the arguments, before them the scope when `with_scope`."""
+    """One filter. `call` gets the value and the arguments, before them the rendering when `with_scope`."""
 
     name: str
     usage: str  # how it is written: "zero_pad(width)"
@@ -45,27 +46,39 @@ class Filter:
 
 
 def guarded(spec: Filter) -> Callable[..., Any]:
-    """The filter as Jinja calls it: missing values refused, size and time counted, lists made of iterators."""
+    """The filter with its fence: missing values refused, size and time counted, lists made of iterators."""
 
     run, with_scope, takes_missing = spec.call, spec.with_scope, spec.takes_missing
 
-    def call(scope: Scope, value: Any, *args: Any, **named: Any) -> Any:
+    def call(scope: Run, value: Any, *args: Any, **named: Any) -> Any:
         if not takes_missing:
-            refuse_missing(value)
-            for given in args:
-                refuse_missing(given)
-            for given in named.values():
-                refuse_missing(given)
+            for given in (value, *args, *named.values()):
+                if type(given) is Missing:
+                    refuse_missing(given)
         try:
             result = run(scope, value, *args, **named) if with_scope else run(value, *args, **named)
         except TypeError as error:
-            raise Refused(f"{spec.name}: {_readable(error)}", f"it is written {spec.usage}") from None
+            raise misused(error, spec.name, spec.usage) from None
         if type(result) not in _KNOWN and isinstance(result, Iterator):
             result = bounded(result)
-        scope.budget.spend(len(result) if isinstance(result, (str, list)) else 0)
+        scope.spend(len(result) if isinstance(result, (str, list)) else 0)
         return result
 
     return call
+
+
+def misused(error: TypeError, name: str, usage: str) -> Refused:
+    """What to say of a filter that was called with what it does not take."""
+    return Refused(f"{name}: {_readable(error)}", f"it is written {usage}")
+
+
+def made_of(left: int, result: Any) -> tuple[int, Any]:
+    """What is left after a filter's result, and that result; an iterator becomes a list. Texts are counted before."""
+    if type(result) is not list:
+        if not isinstance(result, Iterator):
+            return left, result
+        result = bounded(result)
+    return left - len(result), result
 
 
 def bounded(items: Iterator[Any]) -> list[Any]:
@@ -89,7 +102,7 @@ def rows(value: Any, name: str) -> list[Any]:
 
 def at(item: Any, path: str) -> Any:
     """The value at a dotted path such as "price.gross"; `Missing` when something on the way is not there."""
-    for step in str(path).split("."):
+    for step in _steps(path):
         if isinstance(item, dict) and step in item:
             item = item[step]
         elif isinstance(item, list) and step.isdigit() and int(step) < len(item):
@@ -97,6 +110,16 @@ def at(item: Any, path: str) -> Any:
         else:
             return Missing(f"{path!r} is missing in an item")
     return item
+
+
+@lru_cache(maxsize=1024)
+def _steps_of(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
+def _steps(path: Any) -> tuple[str, ...]:
+    # Another kind of value may be equal to a text's number, and must not take its place among what is remembered.
+    return _steps_of(path if type(path) is str else str(path))
 
 
 def key_of(value: Any) -> Any:

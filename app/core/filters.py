@@ -19,7 +19,7 @@ from app.core import (
 )
 from app.core.exact import Refused, is_number, kind_of, shown, text_of
 from app.core.filter_kit import NOT_GIVEN, Example, Filter, at, guarded, rows
-from app.core.sandbox import Missing, Scope, refuse_missing
+from app.core.sandbox import Missing, Run, refuse_missing
 from app.core.tables import Table
 from app.errors import UnknownWord
 
@@ -32,38 +32,41 @@ def _default(value: Any, default: Any = "", empty: bool = False) -> Any:
     return value
 
 
-def _select(scope: Scope, value: Any, test: str = "", *args: Any) -> Iterator[Any]:
+def _select(scope: Run, value: Any, test: str = "", *args: Any) -> Iterator[Any]:
     return (item for item in rows(value, "select") if _holds(scope, item, test, args))
 
 
-def _reject(scope: Scope, value: Any, test: str = "", *args: Any) -> Iterator[Any]:
+def _reject(scope: Run, value: Any, test: str = "", *args: Any) -> Iterator[Any]:
     return (item for item in rows(value, "reject") if not _holds(scope, item, test, args))
 
 
-def _selectattr(scope: Scope, value: Any, attribute: str, test: str = "", *args: Any) -> Iterator[Any]:
+def _selectattr(scope: Run, value: Any, attribute: str, test: str = "", *args: Any) -> Iterator[Any]:
     return (item for item in rows(value, "selectattr") if _holds(scope, at(item, attribute), test, args))
 
 
-def _rejectattr(scope: Scope, value: Any, attribute: str, test: str = "", *args: Any) -> Iterator[Any]:
+def _rejectattr(scope: Run, value: Any, attribute: str, test: str = "", *args: Any) -> Iterator[Any]:
     return (item for item in rows(value, "rejectattr") if not _holds(scope, at(item, attribute), test, args))
 
 
-def _holds(scope: Scope, value: Any, test: str, args: tuple[Any, ...]) -> bool:
+def _holds(scope: Run, value: Any, test: str, args: tuple[Any, ...]) -> bool:
     if not test:
         refuse_missing(value)
         return bool(value)
-    return bool(scope.environment.test(test)(scope, value, *args))
+    holds = scope.environment.test(test)
+    scope.spend(0)
+    return bool(holds(scope, value, *args))
 
 
 def _table(tables: Tables) -> Callable[..., str]:
     def look_up(value: Any, name: str, default: Any = NOT_GIVEN) -> Any:
-        if name not in tables:
+        table = tables.get(name)
+        if table is None:
             raise Refused(f"there is no table {shown(name)}", "tables are the files in mappings/tables/")
         word = text_of(value)
-        if word in tables[name]:
-            return tables[name][word]
+        found = table.get(word)
+        if found is not None:
+            return found
         if default is NOT_GIVEN:
-            table = tables[name]
             file = table.file if isinstance(table, Table) else f"mappings/tables/{name}"
             raise UnknownWord(f"table {name!r} has no entry for {word!r}", todo=f"add {word!r} to {file}, then retry")
         return default
@@ -213,14 +216,13 @@ TESTS = (
 _ALIASES = {"equalto": "eq", "==": "eq", "!=": "ne", ">": "gt", ">=": "ge", "<": "lt", "<=": "le"}
 
 
-def jinja_filters(tables: Tables) -> dict[str, Any]:
-    """The filters as the Jinja environment takes them."""
-    made = {name: guarded(spec) for name, spec in all_filters(tables).items()}
-    return made | {"_join": guarded(Filter("_join", "a ~ b", "", filters_lists.join, ()))}
+def guarded_filters(specs: Mapping[str, Filter]) -> dict[str, Callable[..., Any]]:
+    """The filters within their fence, by name."""
+    return {name: guarded(spec) for name, spec in specs.items()}
 
 
-def jinja_tests() -> dict[str, Any]:
-    """The tests as the Jinja environment takes them, aliases included."""
+def guarded_tests() -> dict[str, Callable[..., Any]]:
+    """The tests within their fence, by name, aliases included."""
     made = {test.name: _guarded_test(test) for test in TESTS}
     return made | {alias: made[name] for alias, name in _ALIASES.items()}
 
@@ -228,8 +230,7 @@ def jinja_tests() -> dict[str, Any]:
 def _guarded_test(test: Test) -> Any:
     run, takes_missing = test.call, test.takes_missing
 
-    def call(scope: Scope, value: Any, *args: Any) -> bool:
-        scope.budget.spend(0)
+    def call(scope: Run, value: Any, *args: Any) -> bool:
         if not takes_missing:
             for given in (value, *args):
                 refuse_missing(given)

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.exact import Refused, decimal_of, is_number, kind_of, plain_number, text_of
 from app.core.filter_kit import MAX_ITEMS, NOT_GIVEN, Example, Filter, at, key_of, rows
-from app.core.sandbox import Missing, Scope, refuse_missing
+from app.core.sandbox import Missing, Run, refuse_missing
 
 _LINES = {"lines": [{"sku": "A", "n": 1}, {"sku": "B", "n": 2}, {"sku": "A", "n": 3}]}
 
@@ -149,7 +149,7 @@ def _items(value: Any) -> list[list[Any]]:
     return [[key, item] for key, item in value.items()]
 
 
-def _map(scope: Scope, value: Any, name: str = "", *args: Any, attribute: str | None = None, **named: Any) -> list[Any]:
+def _map(scope: Run, value: Any, name: str = "", *args: Any, attribute: str | None = None, **named: Any) -> list[Any]:
     items = rows(value, "map")
     if attribute is not None:
         has_default = "default" in named

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.core.documents import quantity, whole
+from app.core.documents import quantity, says, whole
 from app.model import Change, Json
 
 #: The changes that tell a reversal.
@@ -37,10 +37,14 @@ def reversals(line: Json, was: Json) -> Iterator[Change]:
     """What the line takes back of what it was. Its key tells the fall, so that the same one is told once for ever."""
     key = line["key"]
     for decision in _DECISIONS:
+        if not (says(was, decision) or says(line, decision)):
+            continue
         had, has = quantity(was, decision), quantity(line, decision)
         if has < had:
             data = {"line": line, "decision": decision, "quantity": whole(had - has), "total": whole(has)}
             yield Change("line.reversed", f"line.reversed:{key}:{decision}:{whole(had)}>{whole(has)}", data)
+    if not was:
+        return
     decision, state = was.get("state"), line.get("state")
     # Where quantities tell the decision, they have told its fall too; a word beside them may mean part of the line.
     if decision in _DECISIONS and state not in (None, decision) and not quantity(was, decision):

@@ -54,15 +54,17 @@ class Route:
 
 def match(routes: Sequence[Route], change: Change, document_body: Json, source: str) -> list[Route]:
     """The routes that the change takes, in the order of the file. Raises `DataError` when a `when` cannot be told."""
-    kind = kind_of(change.name)
-    context = {kind: document_body, "change": change_view(change), "source": source}
-    return [
-        route
-        for route in routes
-        if change.name in route.changes
-        and route.source in (None, source)
-        and (route.when is None or bool(route.when.render(context, f"route {route.name}: when")))
-    ]
+    return [route for route in routes if takes(route, change, document_body, source)]
+
+
+def takes(route: Route, change: Change, document_body: Json, source: str) -> bool:
+    """Whether a change takes the route. Raises `DataError` when its `when` cannot be told."""
+    if change.name not in route.changes or route.source not in (None, source):
+        return False
+    if route.when is None:
+        return True
+    names = {kind_of(change.name): document_body, "change": change_view(change), "source": source}
+    return bool(route.when.render(names, f"route {route.name}: when"))
 
 
 def wanted(call: RouteCall, number: int, names: Mapping[str, Any]) -> bool:

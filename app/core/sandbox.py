@@ -7,14 +7,17 @@ missing stays a `Missing`, which every use but `default` and `is defined` refuse
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined, TemplateRuntimeError, nodes
 from jinja2.parser import Parser
 
 from app.core.exact import Refused
+
+if TYPE_CHECKING:
+    from app.core.filter_kit import Filter
 
 #: What one rendering may make, in characters, and how long it may take.
 MAX_OUTPUT = 1_000_000
@@ -49,96 +52,97 @@ class Omit:
 OMIT = Omit()
 
 
-class Budget:
-    """What is left of one rendering's size and time. `monotonic` None sets no time limit."""
+class Run:
+    """One rendering: its words, and what is left of its size and time. `monotonic` None sets no time limit.
 
-    __slots__ = ("_ends_at", "_left", "_look_at", "_monotonic", "_sizes")
+    What is made counts by its length, and every step for one. Generated code keeps `left` and `look_at` in variables
+    of its own and asks `look` when the one falls below the other; it hands `left` back to whatever spends by itself.
+    """
 
-    def __init__(self, monotonic: Callable[[], float] | None) -> None:
-        self._left, self._look_at, self._monotonic = MAX_OUTPUT, MAX_OUTPUT - _LOOK_EVERY, monotonic
-        self._ends_at = monotonic() + MAX_SECONDS if monotonic else 0.0
-        self._sizes: dict[int, tuple[int, bool]] = {}
+    __slots__ = ("_ends_at", "_monotonic", "_sizes", "environment", "left", "look_at")
+
+    def __init__(self, environment: Sandbox, monotonic: Callable[[], float] | None) -> None:
+        self.environment, self._monotonic = environment, monotonic
+        self.left, self.look_at = MAX_OUTPUT, MAX_OUTPUT - _LOOK_EVERY
+        # The clock runs from the first look: what needs none is over at once.
+        self._ends_at: float | None = None
+        self._sizes: dict[int, tuple[int, bool]] | None = None
 
     def spend(self, size: int) -> None:
         """Count a step and what it made. Raises `Refused` when the rendering grew too big or took too long."""
-        self._left = left = self._left - size - 1
-        if left < self._look_at:
-            self._look()
+        self.left = left = self.left - size - 1
+        if left < self.look_at:
+            self.look(left)
 
-    def _look(self) -> None:
-        if self._left < 0:
+    def look(self, left: int) -> int:
+        """Where to look again, when so much is left. Raises `Refused` as `spend` does."""
+        if left < 0:
             raise Refused(f"the result is larger than {MAX_OUTPUT:,} characters", "send less, or split it")
-        self._look_at = max(0, self._left - _LOOK_EVERY)
-        if self._monotonic and self._monotonic() > self._ends_at:
-            raise Refused(f"rendering took longer than {MAX_SECONDS:g} s", "make the expression simpler")
+        if self._monotonic:
+            now = self._monotonic()
+            if self._ends_at is None:
+                self._ends_at = now + MAX_SECONDS
+            elif now > self._ends_at:
+                raise Refused(f"rendering took longer than {MAX_SECONDS:g} s", "make the expression simpler")
+        self.look_at = look_at = max(0, left - _LOOK_EVERY)
+        return look_at
 
-    def spend_on(self, value: Any) -> bool:
-        """Count an object or list of the context that is passed on whole; measured once however often it is used.
-
-        False when it holds what JSON does not have, so that it must be made plain first.
-        """
+    def size_of(self, value: Any) -> tuple[int, bool]:
+        """`measure` of an object or list of the context, done once however often it is passed on."""
+        if self._sizes is None:
+            self._sizes = {}
         known = self._sizes.get(id(value))
         if known is None:
             known = self._sizes[id(value)] = measure(value)
-        size, plain = known
-        if plain:
-            self.spend(size)
-        return plain
-
-    def spend_on_new(self, value: Any) -> bool:
-        """`spend_on` for an object or list that was made just now, and may be gone before the next one is made."""
-        size, plain = measure(value)
-        if plain:
-            self.spend(size)
-        return plain
+        return known
 
 
 def measure(value: Any) -> tuple[int, bool]:
     """About how many characters the value is as JSON, counted no further than the limit; and whether it is JSON."""
-    total, plain, waiting = 0, True, [value]
+    total, plain, waiting = 0, True, [(value,)]
     while waiting and total <= MAX_OUTPUT:
-        item = waiting.pop()
-        kind = type(item)
-        total += 1
-        if kind is str:
-            total += len(item)
-        elif kind is dict:
-            for key in item:
-                if type(key) is str:
-                    total += len(key)
-                else:
-                    plain = False
-            waiting.extend(item.values())
-        elif kind is list:
-            waiting.extend(item)
-        elif item is not None and kind not in _PLAIN:
-            plain = False
+        items: Any = waiting.pop()
+        total += len(items)
+        for item in items:
+            kind = type(item)
+            if kind is str:
+                total += len(item)
+            elif kind is dict:
+                waiting.append(item.values())
+                for key in item:
+                    if type(key) is str:
+                        total += len(key)
+                    else:
+                        plain = False
+            elif kind is list:
+                waiting.append(item)
+            elif item is not None and kind not in _PLAIN:
+                plain = False
     return total, plain
 
 
 class Scope:
-    """The names of one rendering. Made once and shared by all expressions of it; items of a list get one each."""
+    """The names that an expression saw. Only faults ask for it."""
 
-    __slots__ = ("_item", "_outer", "budget", "environment", "parent")
+    __slots__ = ("_item", "_outer", "environment", "parent")
 
     def __init__(
         self,
         sandbox: Sandbox,
         names: Mapping[str, Any],
-        budget: Budget,
         outer: Scope | None = None,
         item: tuple[str, str, int] = ("", "", 0),
     ) -> None:
-        self.environment, self.parent, self.budget = sandbox, names, budget
+        self.environment, self.parent = sandbox, names
         self._outer, self._item = outer, item
 
     def inner(self, names: Mapping[str, Any], item: tuple[str, str, int]) -> Scope:
         """This scope with more names. `item` is a list's item: its name, the list as it is spelt, its index."""
-        return Scope(self.environment, {**self.parent, **names}, self.budget, self, item)
+        return Scope(self.environment, {**self.parent, **names}, self, item)
 
     @property
     def aliases(self) -> dict[str, str]:
-        """What the names of list items stand for: {"line": "return.lines[1]"}. Only faults ask for it."""
+        """What the names of list items stand for: {"line": "return.lines[1]"}."""
         known = self._outer.aliases if self._outer else {}
         name, spelt, index = self._item
         if spelt:
@@ -152,21 +156,19 @@ _JINJA = Environment()
 
 
 class Sandbox:
-    """The closed set of filters and tests, by name."""
+    """The closed set of filters and tests, by name: `filters` and `tests` guarded, `specs` as they are."""
 
-    def __init__(self, filters: Mapping[str, Callable[..., Any]], tests: Mapping[str, Callable[..., Any]]) -> None:
-        self.filters, self.tests = filters, tests
+    def __init__(
+        self,
+        filters: Mapping[str, Callable[..., Any]],
+        tests: Mapping[str, Callable[..., Any]],
+        specs: Mapping[str, Filter],
+    ) -> None:
+        self.filters, self.tests, self.specs = filters, tests, specs
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """A dot or brackets: a key of an object, an item of a list or a character of a text; else `Missing`."""
-        if isinstance(obj, Missing):
-            return obj
-        try:
-            if isinstance(obj, dict) or (isinstance(obj, (list, str)) and isinstance(argument, int)):
-                return obj[argument]
-        except (KeyError, TypeError, IndexError):
-            pass
-        return Missing(f"{argument!r} is missing")
+        """`getitem`."""
+        return getitem(obj, argument)
 
     def filter(self, name: Any) -> Callable[..., Any]:
         """A filter that an expression names while it runs. Raises Jinja's error when there is none."""
@@ -175,6 +177,25 @@ class Sandbox:
     def test(self, name: Any) -> Callable[..., Any]:
         """A test that an expression names while it runs. Raises Jinja's error when there is none."""
         return _named(self.tests, name, "test")
+
+
+def getitem(obj: Any, argument: Any) -> Any:
+    """A dot or brackets: a key of an object, an item of a list or a character of a text; else `Missing`."""
+    if isinstance(obj, Missing):
+        return obj
+    try:
+        if isinstance(obj, dict) or (isinstance(obj, (list, str)) and isinstance(argument, int)):
+            return obj[argument]
+    except (KeyError, TypeError, IndexError):
+        pass
+    return Missing(f"{argument!r} is missing")
+
+
+def find(value: Any, keys: Iterable[Any]) -> Any:
+    """What several keys lead to, one after the other; `Missing` when they lead nowhere."""
+    for key in keys:
+        value = getitem(value, key)
+    return value
 
 
 def parse_one(text: str) -> nodes.Expr:

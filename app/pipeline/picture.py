@@ -49,7 +49,7 @@ def make_document(
         version=version_key(body),
         observed_at=observed_at,
         body=body,
-        raw={name: names[name] for name in names if name not in _NOT_RAW},
+        raw={name: held for name, held in names.items() if name not in _NOT_RAW},
         event_id=event_id,
         stamp=site.stamp,
     )

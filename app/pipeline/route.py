@@ -7,7 +7,7 @@ from typing import Any
 
 from app.core.mapping import MappingFile
 from app.core.ports import Ids
-from app.core.routing import Route, change_view, match
+from app.core.routing import Route, change_view, takes
 from app.core.site import Site
 from app.errors import DataError
 from app.model import Change, Document, Json, NewDelivery
@@ -21,7 +21,7 @@ def deliveries(site: Site, ids: Ids, document: Document, change: Change) -> Iter
     """
     for route in site.routes:
         try:
-            wanted = bool(match([route], change, document.body, document.connection))
+            wanted = takes(route, change, document.body, document.connection)
         except DataError:
             wanted = True
         if wanted:
