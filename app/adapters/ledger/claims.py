@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Integer,
     Table,
     and_,
     bindparam,
@@ -30,7 +31,7 @@ from sqlalchemy import (
 from app.adapters.ledger.claimable import NOW, alone, claimable, first_of, head_of_line
 from app.adapters.ledger.columns import from_ms
 from app.adapters.ledger.rows import to_delivery_work, to_document, to_event_work
-from app.adapters.ledger.schema import calls, changes, deliveries, documents, events
+from app.adapters.ledger.schema import calls, changes, deliveries, documents, event_bodies, events
 from app.adapters.ledger.shared_schema import lanes, polls
 from app.adapters.ledger.statements import Statement, among
 from app.adapters.ledger.store import Store, ahead, bare
@@ -53,7 +54,8 @@ def _claim(table: Table, lane: Any, *returned: Any) -> Any:
         select(c.seq)
         .where(lane == bindparam("in_lane"), *claimable(table), alone(table, lane))
         .order_by(c.due_at, c.seq)
-        .limit(bindparam("limit"))
+        # A sum: of a bare value SQLite would make use when it plans, and so plan anew for each claim.
+        .limit(bindparam("limit", type_=Integer) + 0)
         .with_for_update(skip_locked=True)
         .cte("picked")
     )
@@ -77,13 +79,12 @@ def _claim(table: Table, lane: Any, *returned: Any) -> Any:
     return update(table).where(c.seq.in_(select(picked.c.seq))).values(values).returning(*returned)
 
 
-_event_columns = (
-    *("id", "connection", "type", "received_at", "headers", "body", "attempts", "began_at", "waits_for", "seq"),
-    "state",
-)
+_event_columns = ("id", "connection", "type", "received_at", "attempts", "began_at", "waits_for", "seq", "state")
 _claim_events = Statement(
     lambda _dialect: _claim(events, events.c.connection, *(events.c[name] for name in _event_columns))
 )
+# Not with the claim: SQLite puts down what an UPDATE returns before it gives it back.
+_came = Statement(lambda dialect: select(event_bodies).where(among(dialect, event_bodies.c.seq, "seqs")))
 _claim_deliveries = Statement(lambda _dialect: _claim(deliveries, deliveries.c.lane, deliveries.c.id))
 _own = (
     "id",
@@ -213,8 +214,10 @@ class Claiming(Store):
     def claim_events(self, connection: str, limit: int, lease_s: float, token: str) -> list[EventWork]:
         """Take up to `limit` due events of a connection, oldest due first. A token is used for one claim only."""
         with self._db.write() as db:
-            rows = _claim_events.rows(db, self._claim_of(connection, limit, lease_s, token))
-        return [to_event_work(row) for row in sorted(rows, key=_by_seq) if row.state == "running"]
+            found = _claim_events.rows(db, self._claim_of(connection, limit, lease_s, token))
+            rows = sorted((row for row in found if row.state == "running"), key=_by_seq)
+            came = {one.seq: one for one in _came.rows(db, {"seqs": [row.seq for row in rows]})} if rows else {}
+        return [to_event_work(row, came[row.seq]) for row in rows]
 
     def claim_deliveries(self, connection: str, limit: int, lease_s: float, token: str) -> list[DeliveryWork]:
         """Take up to `limit` due deliveries whose current call goes to `connection`, oldest due first.

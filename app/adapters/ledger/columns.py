@@ -44,6 +44,8 @@ def clean(text: str) -> str:
 
 def bounded(text: str) -> str:
     """`clean`, and what is longer than 200 signs cut and told apart by its hash: indexes take no longer keys."""
+    if len(text) <= _LONGEST_KEY and text.isascii() and "\x00" not in text:
+        return text
     text = clean(text)
     if len(text) <= _LONGEST_KEY:
         return text
@@ -51,10 +53,11 @@ def bounded(text: str) -> str:
     return f"{text[: _LONGEST_KEY - 65]}…{digest}"
 
 
-def plain(texts: Collection[str]) -> bool:
+def plain(texts: Collection[str | None]) -> bool:
     """Whether `clean` and `bounded` would leave all these texts as they are: true of nearly all, and quickly told."""
-    joined = "".join(texts)
-    return joined.isascii() and "\x00" not in joined and max(map(len, texts), default=0) <= _LONGEST_KEY
+    told: Collection[Any] = [text for text in texts if text is not None] if None in texts else texts
+    joined = "".join(told)
+    return joined.isascii() and "\x00" not in joined and max(map(len, told), default=0) <= _LONGEST_KEY
 
 
 class Words(TypeDecorator[str]):

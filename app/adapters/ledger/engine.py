@@ -9,18 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, NullPool, Table, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
-    DisconnectionError,
     InterfaceError,
     InternalError,
     OperationalError,
 )
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app.adapters.ledger.connections import Connections
 from app.adapters.ledger.statements import inserting
 from app.errors import ConfigError, LedgerUnavailable
 
@@ -31,8 +30,17 @@ _SAFE = (3, 51, 3)
 _SAFE_BACKPORTS = {(3, 44): 6, (3, 50): 7}
 #: FULL: an answer 2xx must not be lost with the power. NORMAL would lose the last commits.
 _SYNCHRONOUS = "FULL"
+#: What came is compressed; PostgreSQL's own way takes ten times as long. Not every build has the other one.
+_QUICK_COMPRESSION = (
+    "SELECT set_config(name, 'lz4', false) FROM pg_settings"
+    " WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
+)
 #: How often a process that wants to write looks whether it may.
 _LOOK_AGAIN_S = 0.001
+#: More than there are: preparing a statement takes longer than carrying it out.
+_STATEMENTS_KEPT = 512
+#: The driver asks each of these values whether it adapts itself, 2 µs a value, unless it knows what to do with it.
+_ADAPTERS: dict[type, Callable[[Any], Any]] = {type(None): {}.get, bool: int, bytes: bytes}
 
 
 def parse(url: str) -> URL:
@@ -88,8 +96,6 @@ def unavailable(driver: Any) -> Iterator[None]:
         if type(error) not in (DatabaseError, driver.DatabaseError):
             raise
         raise LedgerUnavailable(_words(error)) from error
-    except PoolTimeout as error:
-        raise LedgerUnavailable("all connections to the ledger are in use") from error
 
 
 class Database:
@@ -117,7 +123,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection to read from. Raises `LedgerUnavailable`."""
-        with unavailable(self._driver), self._reader.begin() as connection:
+        with unavailable(self._driver), self._reader.transaction() as connection:
             yield connection
 
     @contextmanager
@@ -130,7 +136,7 @@ class Database:
             raise RuntimeError("a transaction of the ledger is open in this thread already: they do not nest")
         self._writing.now = True
         try:
-            with unavailable(self._driver), self._my_turn(), self._writer.begin() as connection:
+            with unavailable(self._driver), self._my_turn(), self._writer.transaction() as connection:
                 yield connection
         finally:
             self._writing.now = False
@@ -153,18 +159,21 @@ class Database:
             self._turn.release()
 
 
-def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool) -> Engine:
+def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool) -> Connections:
     driver = sqlite_module()
+    for kind, adapter in _ADAPTERS.items():
+        driver.register_adapter(kind, adapter)
     engine = create_engine(
         url,
         module=driver,
         # The driver would begin by itself, and too late: None leaves that to us.
-        connect_args={"timeout": busy_timeout_s, "isolation_level": None, "check_same_thread": False},
-        pool_size=1 if writes else 4,
-        max_overflow=0 if writes else 16,
-        pool_timeout=busy_timeout_s,
-        # Every transaction here ends by itself.
-        pool_reset_on_return=None,
+        connect_args={
+            "timeout": busy_timeout_s,
+            "isolation_level": None,
+            "check_same_thread": False,
+            "cached_statements": _STATEMENTS_KEPT,
+        },
+        poolclass=NullPool,
     )
     more = ("cache_size = -16000", "busy_timeout = 0") if writes else ("query_only = ON",)
 
@@ -176,15 +185,13 @@ def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool) -> Engine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        if not writes:
-            connection.connection.cursor().execute("BEGIN")
-        elif not _begin_immediate(connection.connection.cursor(), driver.OperationalError, busy_timeout_s):
-            # Once more through SQLAlchemy, which tells the error as its own.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def begin(connection: Any) -> None:
+        if writes:
+            _begin_immediate(connection.cursor(), driver.OperationalError, busy_timeout_s)
+        else:
+            connection.execute("BEGIN")
 
-    return engine
+    return Connections(engine, begin, most=1 if writes else 20, timeout_s=busy_timeout_s)
 
 
 def _use_wal(cursor: Any, busy: type[Exception], timeout_s: float) -> None:
@@ -200,35 +207,29 @@ def _use_wal(cursor: Any, busy: type[Exception], timeout_s: float) -> None:
             time.sleep(0.005)
 
 
-def _begin_immediate(cursor: Any, failed: type[Exception], patience_s: float) -> bool:
-    """Take SQLite's one write lock; False when it was not to be had in time.
+def _begin_immediate(cursor: Any, failed: type[Exception], patience_s: float) -> None:
+    """Take SQLite's one write lock. Raises what the driver says when it was not to be had in time.
 
     SQLite's own waiting sleeps longer and longer, up to 0.1 s, and starves behind two busy processes: one receipt in
     a hundred took 3 s, with this 0.1 s.
     """
     deadline = time.monotonic() + patience_s
-    try:
-        while True:
-            try:
-                cursor.execute("BEGIN IMMEDIATE")
-                return True
-            except failed as error:
-                if "locked" not in str(error) or time.monotonic() >= deadline:
-                    return False
-                time.sleep(_LOOK_AGAIN_S)
-    finally:
-        cursor.close()
+    while True:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            return
+        except failed as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOOK_AGAIN_S)
 
 
-def _postgresql(url: URL, busy_timeout_s: float) -> Engine:
+def _postgresql(url: URL, busy_timeout_s: float) -> Connections:
     engine = create_engine(
         url,
         # The driver would begin by itself, and too late to see that the server has gone.
         connect_args={"connect_timeout": max(2, round(busy_timeout_s)), "autocommit": True},
-        pool_size=5,
-        max_overflow=15,
-        pool_timeout=busy_timeout_s,
-        pool_recycle=1800,
+        poolclass=NullPool,
     )
     driver: Any = engine.dialect.loaded_dbapi
     settings = {
@@ -245,16 +246,15 @@ def _postgresql(url: URL, busy_timeout_s: float) -> Engine:
         # One size for all whole numbers: a prepared statement is known by the types of its values, too.
         connection.adapters.register_dumper(int, importlib.import_module("psycopg.types.numeric").Int8Dumper)
         connection.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
+        connection.execute(_QUICK_COMPRESSION)
 
-    @event.listens_for(engine, "checkout")
-    def _begin(connection: Any, _record: Any, _proxy: Any) -> None:
-        try:
-            connection.execute("BEGIN")
-        except driver.OperationalError as error:
-            # SQLAlchemy connects anew then.
-            raise DisconnectionError(str(error)) from error
-
-    return engine
+    return Connections(
+        engine,
+        lambda connection: connection.execute("BEGIN"),
+        most=20,
+        timeout_s=busy_timeout_s,
+        gone=driver.OperationalError,
+    )
 
 
 def once(make: Callable[[Database], Any]) -> Callable[[Database], Any]:

@@ -13,7 +13,7 @@ from sqlalchemy import Table, bindparam, case, select, update
 from app.adapters.ledger.columns import bounded, to_ms
 from app.adapters.ledger.mending import after_jump
 from app.adapters.ledger.references import ReferenceWriting
-from app.adapters.ledger.rows import from_attempt
+from app.adapters.ledger.rows import ATTEMPT, from_attempt
 from app.adapters.ledger.schema import attempts, calls, deliveries, documents, events
 from app.adapters.ledger.shared_schema import lanes
 from app.adapters.ledger.statements import Given, Many, Statement, among, insert_many
@@ -75,7 +75,7 @@ _finish_events = _finishing(events, "document_id")
 _finish_deliveries = _finishing(deliveries, "step", "lane", "sent", "parked_at", "resends")
 _insert_attempts = insert_many(
     attempts,
-    tuple(column.name for column in attempts.c if column.name != "seq"),
+    ATTEMPT,
     lambda adding: adding.on_conflict_do_nothing(),
 )
 _told = ("connection", "operation", "idempotency_key", "state", "answer", "updated_at")
@@ -179,17 +179,9 @@ class Finishing(ReferenceWriting):
         row["new_resends"] = held.resends + 1 if finish.new_key else held.resends
         return row
 
-    def _call(self, finish: DeliveryFinish, held: Any) -> dict[str, object]:
-        return {
-            "delivery_id": finish.delivery_id,
-            "step": held.step,
-            "connection": held.lane,
-            "operation": finish.operation,
-            "idempotency_key": finish.idempotency_key,
-            "state": finish.call_state,
-            "answer": dump_text(finish.answer),
-            "updated_at": self._now,
-        }
+    def _call(self, finish: DeliveryFinish, held: Any) -> tuple[Any, ...]:
+        made = (finish.delivery_id, held.step, held.lane, finish.operation, finish.idempotency_key, finish.call_state)
+        return (*made, dump_text(finish.answer), self._now)
 
 
 def _references(finish: DeliveryFinish) -> list[str]:

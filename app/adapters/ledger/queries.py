@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import RowMapping, Select, Table, bindparam, literal_column, select
 
 from app.adapters.ledger.columns import iso_ms
-from app.adapters.ledger.schema import attempts, audit, calls, changes, deliveries, documents, events
+from app.adapters.ledger.schema import attempts, audit, calls, changes, deliveries, documents, event_bodies, events
 from app.adapters.ledger.store import Store, bare
 from app.core.jsontext import loads
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES
@@ -25,6 +25,10 @@ _delivery_columns = [
     changes.c.connection.label("source"),
     changes.c.object_id,
 ]
+#: All of an event, with what came.
+events_whole = select(events, event_bodies.c.headers, event_bodies.c.body).join_from(
+    events, event_bodies, event_bodies.c.seq == events.c.seq
+)
 #: Words of a state are written into the statement: a partial index is found only by what is written there.
 _STATES = {
     "events": {*FINAL_EVENT_STATES, "received", "running", "waiting", "parked"},
@@ -60,7 +64,7 @@ class Queries(Store):
     def event(self, event_id: str) -> dict[str, Any] | None:
         """All of one event: headers, body as text, its tries and what people did to it; None when there is none."""
         with self._db.read() as connection:
-            row = connection.execute(select(events).where(events.c.id == event_id)).first()
+            row = connection.execute(events_whole.where(events.c.id == event_id)).first()
             if row is None:
                 return None
             tries = connection.execute(_ordered(attempts, attempts.c.event_id), {"wanted": event_id}).all()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, TextClause, bindparam, delete, insert, select, text
 
 from app.adapters.ledger.columns import bounded, clean, from_ms, to_ms
-from app.adapters.ledger.schema import events
+from app.adapters.ledger.schema import event_bodies, events
 from app.adapters.ledger.shared_schema import rejections
-from app.adapters.ledger.statements import Statement
+from app.adapters.ledger.statements import Statement, insert_many
 from app.adapters.ledger.store import Store
 from app.core.jsontext import dump_text
 from app.model import FINAL_EVENT_STATES, Json, Receipt, Received, Rejection
@@ -17,28 +18,40 @@ from app.model import FINAL_EVENT_STATES, Json, Receipt, Received, Rejection
 REJECTIONS_KEPT = 1000
 
 
-def _insert_all(dialect: str) -> TextClause:
-    """All receipts in one statement that is the same for any number of them.
+_insert = insert_many(
+    events,
+    (
+        *("id", "connection", "state", "due_at", "attempts", "deaths", "because", "received_at", "began_at"),
+        *("updated_at", "vendor_id", "type"),
+    ),
+    lambda adding: adding.on_conflict_do_nothing(),
+)
+
+
+def _insert_bodies(dialect: str) -> TextClause:
+    """The bodies of what was kept, behind each other in one value: JSON holds no bytes.
 
     While SQLite or PostgreSQL carries it out, the threads of the requests can run; row by row they would take turns
-    with it at each row. The bodies lie in one value behind each other: JSON holds no bytes.
+    with it at each row.
     """
     rows = "json_each(:rows)" if dialect == "sqlite" else "json_array_elements(CAST(:rows AS json))"
     return text(
-        "INSERT INTO events (id, connection, state, due_at, attempts, deaths, because, received_at, began_at,"
-        " updated_at, vendor_id, type, headers, body)"
-        " SELECT row.value ->> 0, row.value ->> 1, row.value ->> 2, CAST(row.value ->> 3 AS BIGINT), 0, 0,"
-        " row.value ->> 4, CAST(row.value ->> 5 AS BIGINT), :now, :now,"
-        " row.value ->> 6, row.value ->> 7, row.value ->> 8,"
-        " substr(:bodies, CAST(row.value ->> 9 AS INTEGER), CAST(row.value ->> 10 AS INTEGER))"
-        f" FROM {rows} AS row WHERE true ON CONFLICT DO NOTHING"
+        "INSERT INTO event_bodies (seq, headers, body) SELECT events.seq, row.value ->> 1,"
+        " substr(:bodies, CAST(row.value ->> 2 AS INTEGER), CAST(row.value ->> 3 AS INTEGER))"
+        f" FROM {rows} AS row JOIN events ON events.id = row.value ->> 0"
+        " WHERE true ON CONFLICT DO NOTHING"
     )
 
 
-_insert = Statement(_insert_all)
+_keep_bodies = Statement(_insert_bodies)
 _kept = select(events.c.id, events.c.connection, events.c.vendor_id).where(
     events.c.connection.in_(bindparam("connections", expanding=True)),
     events.c.vendor_id.in_(bindparam("vendor_ids", expanding=True)),
+)
+_body = (
+    select(event_bodies.c.body)
+    .join_from(events, event_bodies, event_bodies.c.seq == events.c.seq)
+    .where(events.c.id == bindparam("wanted"))
 )
 _too_old = delete(rejections).where(
     rejections.c.seq
@@ -60,19 +73,18 @@ class Receiving(Store):
         now = self._now()
         # One order in all processes, so that two batches with the same messages cannot wait for each other.
         keyed = sorted((receipt.connection, bounded(receipt.vendor_id), at) for at, receipt in enumerate(receipts))
-        rows: list[Json] = []
-        bodies: list[bytes] = []
+        ordered = [receipts[at] for _, _, at in keyed]
+        rows = [_row(one, key[1], now) for one, key in zip(ordered, keyed, strict=True)]
+        parts: list[Json] = []
         begin = 1
-        for _, vendor_id, at in keyed:
-            body = receipts[at].body
-            rows.append([*_row(receipts[at], vendor_id, now), begin, len(body)])
-            bodies.append(body)
-            begin += len(body)
+        for one in ordered:
+            parts.append([one.event_id, clean(dump_text(dict(one.headers))), begin, len(one.body)])
+            begin += len(one.body)
         # SQLite takes a part of nothing for NULL: behind the bodies something follows.
-        bodies.append(b"\0")
-        wanted = {"rows": dump_text(rows), "bodies": b"".join(bodies), "now": now}
+        bodies = {"rows": dump_text(parts), "bodies": b"".join([*(one.body for one in ordered), b"\0"])}
         with self._db.write() as connection:
-            all_new = _insert.change(connection, wanted) == len(rows)
+            _insert.run(connection, rows)
+            all_new = _keep_bodies.change(connection, bodies) == len(rows)
             first = {} if all_new else _first(connection, {key[:2] for key in keyed})
         if all_new:
             return [Received(receipt.event_id, False) for receipt in receipts]
@@ -97,7 +109,7 @@ class Receiving(Store):
     def event_body(self, event_id: str) -> bytes | None:
         """A message byte for byte as it came; None when there is no such event."""
         with self._db.read() as connection:
-            return connection.scalar(select(events.c.body).where(events.c.id == event_id))
+            return connection.scalar(_body, {"wanted": event_id})
 
 
 def _first(connection: Connection, keys: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -106,16 +118,7 @@ def _first(connection: Connection, keys: set[tuple[str, str]]) -> dict[tuple[str
     return {(row.connection, row.vendor_id): row.id for row in connection.execute(_kept, wanted)}
 
 
-def _row(receipt: Receipt, vendor_id: str, now: int) -> list[Json]:
-    """In the order that the statement reads them; where the body lies among the bodies comes behind it."""
-    return [
-        receipt.event_id,
-        receipt.connection,
-        receipt.state,
-        None if receipt.state in FINAL_EVENT_STATES else now,
-        clean(receipt.because),
-        to_ms(receipt.received_at),
-        vendor_id,
-        clean(receipt.type),
-        clean(dump_text(dict(receipt.headers))),
-    ]
+def _row(receipt: Receipt, vendor_id: str, now: int) -> tuple[Any, ...]:
+    due_at = None if receipt.state in FINAL_EVENT_STATES else now
+    state = (receipt.event_id, receipt.connection, receipt.state, due_at, 0, 0, receipt.because)
+    return (*state, to_ms(receipt.received_at), now, now, vendor_id, receipt.type)

@@ -29,34 +29,29 @@ def to_document(row: Any) -> Document:
     )
 
 
-def from_document(document: Document, seq: int, now: int) -> dict[str, object]:
-    """The row of a document."""
-    return {
-        "id": document.document_id,
-        "kind": document.kind,
-        "connection": document.connection,
-        "object_id": document.object_id,
-        "seq": seq,
-        "stale": document.stale,
-        "version": document.version,
-        "observed_at": to_ms(document.observed_at),
-        "created_at": now,
-        "event_id": document.event_id,
-        "stamp": document.stamp,
-        "body": dump_text(document.body),
-        "raw": dump_text(document.raw),
-    }
+#: The columns of a document, as `from_document` gives them.
+DOCUMENT = (
+    *("id", "kind", "connection", "object_id", "seq", "stale", "version", "observed_at", "event_id", "stamp", "body"),
+    "raw",
+)
 
 
-def to_event_work(row: Any) -> EventWork:
-    """The work of a claimed row of `events`."""
+def from_document(document: Document, seq: int, now: int) -> tuple[Any, ...]:
+    """The row of a document: the columns of `DOCUMENT` and `created_at`."""
+    own = (document.document_id, document.kind, document.connection, document.object_id)
+    state = (seq, document.stale, document.version, to_ms(document.observed_at))
+    return (*own, *state, document.event_id, document.stamp, dump_text(document.body), dump_text(document.raw), now)
+
+
+def to_event_work(row: Any, came: Any) -> EventWork:
+    """The work of a claimed row of `events` and of what came with it."""
     return EventWork(
         event_id=row.id,
         connection=row.connection,
         type=row.type,
         received_at=from_ms(row.received_at),
-        headers=loads(row.headers),
-        body=row.body,
+        headers=loads(came.headers),
+        body=came.body,
         attempts=row.attempts,
         created_at=from_ms(row.began_at),
         waits_for=row.waits_for or "",
@@ -90,25 +85,17 @@ def _answer(told: CallRow | None) -> Json:
     return told.answer if told is not None and told.state == "delivered" else None
 
 
-def from_attempt(attempt: Attempt) -> dict[str, object]:
+#: The columns of an attempt, as `from_attempt` gives them.
+ATTEMPT = (
+    *("id", "event_id", "delivery_id", "step", "kind", "number", "at", "took_ms", "connection", "operation"),
+    *("outcome", "because", "fault", "status", "retry_after_s", "request", "response"),
+)
+
+
+def from_attempt(attempt: Attempt) -> tuple[Any, ...]:
     """The row of an attempt."""
     outcome = attempt.outcome
-    return {
-        "id": attempt.attempt_id,
-        "event_id": attempt.event_id or None,
-        "delivery_id": attempt.delivery_id or None,
-        "step": attempt.step,
-        "kind": attempt.kind,
-        "number": attempt.number,
-        "at": to_ms(attempt.at),
-        "took_ms": attempt.took_ms,
-        "connection": attempt.connection,
-        "operation": attempt.operation,
-        "outcome": outcome.result,
-        "because": outcome.because,
-        "fault": outcome.fault,
-        "status": outcome.status,
-        "retry_after_s": outcome.retry_after_s,
-        "request": dump_text(attempt.request),
-        "response": dump_text(attempt.response),
-    }
+    whose = (attempt.attempt_id, attempt.event_id or None, attempt.delivery_id or None, attempt.step, attempt.kind)
+    made = (attempt.number, to_ms(attempt.at), attempt.took_ms, attempt.connection, attempt.operation)
+    came = (outcome.result, outcome.because, outcome.fault, outcome.status, outcome.retry_after_s)
+    return (*whose, *made, *came, dump_text(attempt.request), dump_text(attempt.response))

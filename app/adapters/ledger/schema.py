@@ -28,7 +28,7 @@ from app.adapters.ledger.columns import Counter, Key, Millis, Words
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES
 
 #: Every revision of the schema, oldest first; the last one is what this program works with.
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 
 metadata = MetaData()
 
@@ -65,8 +65,6 @@ events = Table(
     Column("updated_at", Millis, nullable=False),
     Column("vendor_id", Key, nullable=False),
     Column("type", Words, nullable=False),
-    Column("headers", Words, nullable=False),
-    Column("body", LargeBinary, nullable=False),
     UniqueConstraint("id", name="uq_events_id"),
     UniqueConstraint("connection", "vendor_id", name="uq_events_vendor_id"),
     _final_has_no_due_at("events", FINAL_EVENT_STATES),
@@ -76,6 +74,15 @@ _index("ix_events_token", events.c.token, where="token IS NOT NULL")
 _index("ix_events_waits_for", events.c.waits_for, where="waits_for IS NOT NULL")
 _index("ix_events_document_id", events.c.document_id, where="document_id IS NOT NULL")
 _index("ix_events_dead", events.c.state, events.c.seq, where="state IN ('dead', 'unknown', 'unreadable')")
+
+#: What came, byte for byte. Apart from its event: SQLite writes the whole row anew whenever its state changes.
+event_bodies = Table(
+    "event_bodies",
+    metadata,
+    Column("seq", Counter, primary_key=True, autoincrement=False),
+    Column("headers", Words, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
 
 documents = Table(
     "documents",

@@ -8,7 +8,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Table, and_, exists, func, or_, select
 
-from app.adapters.ledger.schema import attempts, calls, changes, deliveries, documents, events, identifiers
+from app.adapters.ledger.schema import (
+    attempts,
+    calls,
+    changes,
+    deliveries,
+    documents,
+    event_bodies,
+    events,
+    identifiers,
+)
 from app.adapters.ledger.seals import Sealing, Unsound
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES
 
@@ -53,6 +62,7 @@ _CHECKS = (
     *_work(events, FINAL_EVENT_STATES, ("waiting", "parked")),
     *_work(deliveries, FINAL_DELIVERY_STATES, ("waiting", "parked", "conflict", "in_doubt")),
     _Check("deliveries done", "is done and no call of it was delivered", deliveries, deliveries.c.id, _untold),
+    _Check("events", "has lost what came", events, events.c.id, ~exists().where(event_bodies.c.seq == events.c.seq)),
     _Check("documents", "has no event", documents, documents.c.id, _missing(events, documents.c.event_id)),
     _Check("changes", "has no document", changes, changes.c.id, _missing(documents, changes.c.document_id)),
     _Check("deliveries", "has no change", deliveries, deliveries.c.id, _missing(changes, deliveries.c.change_id)),

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, literal_column, or_, select, text
 from app.adapters.ledger.bridge_answers import bridge_view
 from app.adapters.ledger.columns import bounded
 from app.adapters.ledger.normal import normal
-from app.adapters.ledger.queries import document_view, event_view, view
+from app.adapters.ledger.queries import document_view, event_view, events_whole, view
 from app.adapters.ledger.references import reference_view
 from app.adapters.ledger.schema import (
     attempts,
@@ -139,7 +139,7 @@ def _fill(connection: Connection, story: StoryRows) -> None:
     facts = _rows(connection, changes, _of(changes, objects), changes.c.seq)
     work = _rows(connection, deliveries, deliveries.c.change_id.in_(_ids(facts)), deliveries.c.seq)
     told = or_(events.c.id.in_({row.event_id for row in pictures}), events.c.document_id.in_(_ids(pictures)))
-    messages = _rows(connection, events, told, events.c.seq)
+    messages = list(connection.execute(events_whole.where(told).order_by(events.c.seq)))
     asked = {object_id for kind, _, object_id in objects if kind == "bridge"}
     questions = _rows(connection, bridge_answers, bridge_answers.c.id.in_(asked), bridge_answers.c.created_at)
     made = or_(attempts.c.event_id.in_(_ids(messages)), attempts.c.delivery_id.in_(_ids(work) | asked))

@@ -73,10 +73,10 @@ class TaskWriting(Writing):
         wanted = (key[0], key[1], bounded(key[2]))
         names = dict(zip(("kind", "connection", "object_id"), wanted, strict=True))
         found = [_to_carried(row) for row in _carried.rows(self._connection, names)]
-        mine = {row["id"]: row for row in self._changes if (row["kind"], row["connection"], row["object_id"]) == key}
+        mine = {row[0]: row for row in self._changes if row[1:4] == key}
         for row in self._deliveries:
             if fact := mine.get(row["change_id"]):
-                change = Change(str(fact["name"]), str(fact["key"]), loads(str(fact["data"])))
+                change = Change(fact[5], fact[4], loads(fact[8]))
                 made: Any = row
                 found.append(
                     Carried(change, made["id"], made["route"], made["lane"], made["state"], made["step"], made["sent"])

@@ -15,10 +15,10 @@ from app.adapters.ledger.columns import bounded
 from app.adapters.ledger.engine import Database
 from app.adapters.ledger.merging import merge
 from app.adapters.ledger.normal import normal
-from app.adapters.ledger.rows import from_document, to_document
+from app.adapters.ledger.rows import DOCUMENT, from_document, to_document
 from app.adapters.ledger.schema import audit, changes, deliveries, documents, identifiers
 from app.adapters.ledger.shared_schema import counters
-from app.adapters.ledger.statements import Statement, among, insert_many
+from app.adapters.ledger.statements import Row, Statement, among, insert_many
 from app.adapters.ledger.store import ahead, bare
 from app.core.jsontext import dump_text
 from app.model import Change, Document, Identifier, Json, NewDelivery
@@ -27,10 +27,6 @@ from app.model import Change, Document, Identifier, Json, NewDelivery
 ObjectKey = tuple[str, str, str]
 
 _names = ("kind", "connection", "object_id")
-_document_columns = (
-    *("id", "kind", "connection", "object_id", "seq", "stale", "version", "observed_at", "event_id", "stamp", "body"),
-    "raw",
-)
 
 
 def _these(dialect: str, table: Table) -> list[ColumnElement[bool]]:
@@ -50,7 +46,7 @@ def _select_heads(dialect: str) -> Any:
         .subquery("tops")
     )
     same = (documents.c[name] == tops.c[name] for name in _names)
-    columns = (documents.c[name] for name in _document_columns)
+    columns = (documents.c[name] for name in DOCUMENT)
     return select(tops.c.last, *columns).join_from(tops, documents, and_(*same, documents.c.seq == tops.c.head))
 
 
@@ -63,7 +59,7 @@ _lock = Statement(
         bindparam("keys", type_=ARRAY(BigInteger))
     )
 )
-_insert_documents = insert_many(documents, (*_document_columns, "created_at"))
+_insert_documents = insert_many(documents, (*DOCUMENT, "created_at"))
 _insert_changes = insert_many(changes, ("id", *_names, "key", "name", "document_id", "created_at", "data"))
 _insert_deliveries = insert_many(
     deliveries,
@@ -110,17 +106,21 @@ class Writing:
         self._locked: set[ObjectKey] = set()
         self._objects: dict[ObjectKey, _Known] = {}
         self._numbered: Counter[str] = Counter()
-        self._documents: list[dict[str, object]] = []
-        self._changes: list[dict[str, object]] = []
+        self._documents: list[Row] = []
+        #: (id, kind, connection, object id, key, name, document id, time, data)
+        self._changes: list[tuple[Any, ...]] = []
         self._deliveries: list[dict[str, object]] = []
-        self._identifiers: dict[tuple[str, ...], dict[str, object]] = {}
+        #: Of each object the numbers, by kind and value, each with its normal form and whether it is strong.
+        self._identifiers: dict[ObjectKey, dict[tuple[str, str], tuple[str, bool]]] = {}
         self._counts: dict[tuple[str, str, str], float] = {}
 
     def lock_objects(self, keys: Iterable[ObjectKey]) -> None:
         """Hold other transactions off these objects until this one ends. SQLite has one writer at a time anyway."""
+        if self._db.dialect == "sqlite":
+            return
         wanted = set(keys) - self._locked
         self._locked |= wanted
-        if wanted and self._db.dialect == "postgresql":
+        if wanted:
             # In one order in all transactions, so that they never wait for each other in a ring.
             _lock.rows(self._connection, {"keys": sorted({_lock_key(key) for key in wanted})})
 
@@ -143,16 +143,22 @@ class Writing:
 
     def add_changes(self, document: Document, changes: Sequence[Change]) -> dict[str, str]:
         """Keep the changes that are new; their ids by key. One whose key the object has had before is left out."""
-        self._open([_key(document)])
-        known = self._objects[_bounded(_key(document))].facts
+        key = _key(document)
+        self._open([key])
+        known = self._objects[_bounded(key)].facts
+        # Named after its document: unique, and in order of time for the index.
+        stem, number = document.document_id.removeprefix("doc_"), self._numbered[document.document_id]
         new: dict[str, str] = {}
         for change in changes:
-            if bounded(change.key) in known:
+            told = bounded(change.key)
+            if told in known:
                 continue
-            known.add(bounded(change.key))
-            row = self._change(document, change)
+            known.add(told)
+            number += 1
+            new[change.key] = own = f"chg_{stem}.{number}"
+            row = (own, *key, change.key, change.name, document.document_id, self._now, dump_text(change.data))
             self._changes.append(row)
-            new[change.key] = str(row["id"])
+        self._numbered[document.document_id] = number
         return new
 
     def add_deliveries(self, document: Document, change_id: str, deliveries: Sequence[NewDelivery]) -> int:
@@ -197,17 +203,11 @@ class Writing:
 
     def add_identifiers(self, kind: str, connection: str, object_id: str, found: Sequence[Identifier]) -> None:
         """Make the object findable by these numbers; those known already are left as they are."""
+        kept = self._identifiers.setdefault((kind, connection, object_id), {})
         for one in found:
-            row = {
-                "kind": kind,
-                "connection": connection,
-                "object_id": object_id,
-                "id_kind": one.kind,
-                "value": one.value,
-                "norm": normal(one.value),
-                "strong": one.strong,
-            }
-            self._identifiers.setdefault((kind, connection, object_id, one.kind, one.value), row)
+            value = one.value
+            if (one.kind, value) not in kept:
+                kept[one.kind, value] = (normal(value), one.strong)
 
     def count(self, amounts: Mapping[tuple[str, str], float], shard: str) -> None:
         """Add to counters: {(name, labels as JSON): amount}. A shard has one writer, so that none waits for another."""
@@ -225,12 +225,13 @@ class Writing:
         _insert_documents.run(self._connection, self._documents)
         _insert_changes.run(self._connection, self._changes)
         _insert_deliveries.run(self._connection, self._deliveries)
-        _insert_identifiers.run(self._connection, [self._identifiers[key] for key in sorted(self._identifiers)])
-        counted = [
-            {"name": name, "labels": labels, "shard": shard, "value": amount}
-            for (name, labels, shard), amount in sorted(self._counts.items())
+        numbers = [
+            (*key, *number, *told)
+            for key, kept in sorted(self._identifiers.items())
+            for number, told in sorted(kept.items())
         ]
-        _add_counters.run(self._connection, counted)
+        _insert_identifiers.run(self._connection, numbers)
+        _add_counters.run(self._connection, [(*key, amount) for key, amount in sorted(self._counts.items())])
 
     def _open(self, keys: Sequence[ObjectKey]) -> None:
         """Lock these objects and learn what is known of them, unless that was done before."""
@@ -247,22 +248,6 @@ class Writing:
         for row in _facts.rows(self._connection, wanted):
             if (key := (row.kind, row.connection, row.object_id)) in fresh:
                 self._objects[key].facts.add(row.key)
-
-    def _change(self, document: Document, change: Change) -> dict[str, object]:
-        self._numbered[document.document_id] += 1
-        number = self._numbered[document.document_id]
-        return {
-            # Named after its document: unique, and in order of time for the index.
-            "id": f"chg_{document.document_id.removeprefix('doc_')}.{number}",
-            "kind": document.kind,
-            "connection": document.connection,
-            "object_id": document.object_id,
-            "key": change.key,
-            "name": change.name,
-            "document_id": document.document_id,
-            "created_at": self._now,
-            "data": dump_text(change.data),
-        }
 
 
 def _key(document: Document) -> ObjectKey:
