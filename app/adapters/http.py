@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import NamedTuple
 
 from requests import RequestException
@@ -85,7 +84,7 @@ class HttpSender:
         except (RequestException, DataError, ValueError) as error:
             return NoResponse("refused", f"cannot be sent: {_reason(error)}", False, 0)
         try:
-            answer = self._exchange(line.pool, origin, message, request.method, started + timeout_s)
+            answer = self._exchange(line.pool, origin, message, request.method, started, timeout_s)
         except NotConnectedError as error:
             return _not_connected(error.__cause__, _since(started))
         except TooLargeError:
@@ -98,19 +97,19 @@ class HttpSender:
             return NoResponse("broken", what, True, _since(started))
         return _response(answer, _since(started))
 
-    def _exchange(self, pool: Pool, origin: Origin, message: bytes, method: str, deadline: float) -> Answer:
-        wire = pool.take(origin, deadline)
+    def _exchange(
+        self, pool: Pool, origin: Origin, message: bytes, method: str, started: float, timeout_s: float
+    ) -> Answer:
+        wire = pool.take(origin, started + timeout_s, started)
         reusable = False
         try:
-            # Some answer before they have read all of it, and close: what they said counts.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                wire.send(message)
+            wire.send(message)
             answer = read_answer(wire.receive, method, self._body_cap)
             reusable = answer.reusable
             return answer
         finally:
             if reusable:
-                pool.put(wire)
+                pool.put(wire, time.monotonic())
             else:
                 wire.close()
 
@@ -129,11 +128,12 @@ def _since(started: float) -> int:
 
 
 def _response(answer: Answer, took_ms: int) -> Response:
-    headers, body = answer.headers, answer.body
+    status, headers, body, _ = answer
     for name in _DROPPED_HEADERS:
-        headers.pop(name, None)
+        if name in headers:
+            del headers[name]
     text = body[: TEXT_KEPT * 4].decode("utf-8", "replace")[:TEXT_KEPT]
-    return Response(answer.status, headers, _json(headers.get("content-type", ""), body), text, took_ms)
+    return Response(status, headers, _json(headers.get("content-type", ""), body), text, took_ms)
 
 
 def _json(content_type: str, body: bytes) -> Json:

@@ -18,10 +18,13 @@ from app.model import Json, Request
 
 #: An address that `requests` would leave as it is. It resolves dots in a path, so those are not among them.
 _PLAIN = re.compile(
-    r"(https?://[a-z0-9.-]+(?::[0-9]+)?)(/(?![/.])(?:[\w~!$&'()*+,;=:@?.-]|/(?!\.)|%(?!2E)[0-9A-F]{2})*+)", re.ASCII
+    r"(https?://[a-z0-9.-]+(?::[0-9]+)?)(/(?![/.])(?:[\w~!$&'()*+,;=:@?.-]++|/(?!\.)|%(?!2E)[0-9A-F]{2})*+)", re.ASCII
 )
 _TARGET = re.compile(r"[!-~]+")
 _METHOD = re.compile(r"[A-Z]+")
+_USUAL_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+_USUAL_NAME = re.compile(r"[A-Za-z0-9-]+")
+_USUAL_VALUE = re.compile(r"[!-~][ -~]*")
 
 
 def write_request(request: Request, fixed: Mapping[str, str]) -> tuple[Origin, bytes]:
@@ -30,13 +33,16 @@ def write_request(request: Request, fixed: Mapping[str, str]) -> tuple[Origin, b
     Raises `requests.RequestException`, `DataError` or ValueError for what cannot be sent.
     """
     origin, host, target = _address(request.url)
-    method = request.method.upper()
-    if not _METHOD.fullmatch(method):
-        raise ValueError(f"{method[:40]!r} is no method")
+    method = request.method
+    if method not in _USUAL_METHODS:
+        method = method.upper()
+        if not _METHOD.fullmatch(method):
+            raise ValueError(f"{method[:40]!r} is no method")
     lines = {"host": f"Host: {host}", "accept-encoding": "Accept-Encoding: identity"}
     for headers in (request.headers, fixed):
-        for name, value in headers.items():
-            lines[name.lower()] = _line(name, value)
+        for header in headers.items():
+            name, line = _line(header)
+            lines[name] = line
     body = b""
     if request.body is not None:
         lines.setdefault("content-type", "Content-Type: application/json")
@@ -59,9 +65,13 @@ def _plain(value: Json) -> str:
 
 
 @lru_cache(maxsize=512)  # most are the same in every call
-def _line(name: str, value: str) -> str:
-    check_header_validity((name, value))
-    return f"{name}: {value}"
+def _line(header: tuple[str, str]) -> tuple[str, str]:
+    """Its name in lower case, and its line."""
+    name, value = header
+    # What `requests` takes in any case; most of the calls have an idempotency key of their own.
+    if not (isinstance(value, str) and _USUAL_NAME.fullmatch(name) and _USUAL_VALUE.fullmatch(value)):
+        check_header_validity(header)
+    return name.lower(), f"{name}: {value}"
 
 
 def _address(url: str) -> tuple[Origin, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal, TextIO, cast
+from typing import Any, Literal, TextIO
 
 import structlog
 
@@ -43,11 +44,11 @@ def configure(
     global _line
     out = _Lossy(stream or sys.stderr)
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    line = _line = _Line(_json.encode if style == "json" else _as_text, secrets)
+    line = _line = _Line(_as_json if style == "json" else _as_text, secrets)
     structlog.configure(
         processors=[line],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, out)),
+        wrapper_class=_short_way(structlog.make_filtering_bound_logger(number)),
+        logger_factory=lambda: out,
         cache_logger_on_first_use=True,
     )
     # Libraries speak through the standard logging: only what they warn of is wanted, in the same form.
@@ -61,11 +62,29 @@ class _Lossy:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        # A file is written to directly: one system call a line, and lines of several threads stay whole.
+        raw = getattr(getattr(out, "buffer", None), "raw", None)
+        self._file = raw if isinstance(raw, io.FileIO) else None
+        self._encoding, self._errors = out.encoding or "utf-8", out.errors or "backslashreplace"
+        self.flush()
+
+    def msg(self, line: str) -> None:
+        """Write a line, if that is possible."""
+        self.write(line + "\n")
+        if self._file is None:
+            self.flush()
 
     def write(self, text: str) -> int:
         """Write, if that is possible."""
-        with suppress(OSError, ValueError):
-            return self._out.write(text)
+        try:
+            if self._file is None:
+                self._out.write(text)
+                return len(text)
+            data = text.encode(self._encoding, self._errors)
+            while data:
+                data = data[self._file.write(data) or len(data) :]
+        except (OSError, ValueError):
+            pass
         return len(text)
 
     def flush(self) -> None:
@@ -83,6 +102,20 @@ def hide(whose: str, secret: str) -> None:
 def get_log(part: str) -> Any:
     """A logger whose lines carry `part=…`; `log.info("delivery.attempted", delivery=…, outcome=…)`."""
     return structlog.get_logger().bind(part=part)
+
+
+def _short_way(filtering: type[Any]) -> type[Any]:
+    """structlog's logger that goes by level; what it lets through is one line, without its chain of processors."""
+
+    class Short(filtering):  # type: ignore[misc]
+        def _proxy_to_logger(self, method_name: str, event: str | None = None, **given: Any) -> Any:
+            line = self._processors[0]
+            if not isinstance(line, _Line):  # `structlog.testing.capture_logs` has put itself in its place
+                return super()._proxy_to_logger(method_name, event, **given)
+            self._logger.msg(line(None, method_name, {**self._context, **given, "event": event}))
+            return None
+
+    return Short
 
 
 class _Line:
@@ -165,29 +198,63 @@ def _spellings(secret: str) -> list[str]:
 
 # Made once: `json.dumps` with options builds an encoder at each call.
 _json = json.JSONEncoder(default=str)
+_quoted = json.encoder.encode_basestring_ascii
+
+
+def _as_json(event: Event) -> str:
+    words = [
+        _quoted(value) if (kind := value.__class__) is str else value if kind is int else _json_word(value)
+        for value in event.values()
+    ]
+    return _json_form(tuple(event)) % tuple(words)
+
+
+def _json_word(value: Any) -> str:
+    return "null" if value is None else _json.encode(value)
+
+
+@lru_cache(maxsize=1024)
+def _json_form(keys: tuple[str, ...]) -> str:
+    return "{" + ", ".join([f"{_quoted(key)}: ".replace("%", "%%") + "%s" for key in keys]) + "}"
 
 
 def _as_text(event: Event) -> str:
+    words = [value if (kind := value.__class__) is str or kind is int else _bare(value) for value in event.values()]
+    line = _text_form(tuple(event)) % tuple(words)
+    # Looked at as a whole, for that is quick: nearly always no word has to be quoted.
+    usual = line.count(" ") == len(words) - 1 and line.count("=") == len(words) and '"' not in line and "\n" not in line
+    return line if usual and "exception" not in event else _in_quotes(event)
+
+
+@lru_cache(maxsize=1024)
+def _text_form(keys: tuple[str, ...]) -> str:
+    return " ".join([f"{_name(key)}=".replace("%", "%%") + "%s" for key in keys])
+
+
+def _in_quotes(event: Event) -> str:
     line = " ".join([f"{_name(key)}={_word(value)}" for key, value in event.items() if key != "exception"])
     # A stack trace belongs on lines of its own: quoted into one it is unreadable.
     return f"{line}\n{event['exception']}" if event.get("exception") else line
 
 
-@lru_cache(maxsize=1024)
 def _name(key: str) -> str:
     # A slip in a key must not cost the line.
     return re.sub(r"[\x00- ]", "_", key)
 
 
 def _word(value: Any) -> str:
+    text = _bare(value)
+    if " " in text or "=" in text or '"' in text:
+        return f'"{_escaped(text.replace(_BACKSLASH, _BACKSLASH * 2))}"'
+    return _escaped(text) if "\n" in text else text
+
+
+def _bare(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value)
-    if " " in text or "=" in text or '"' in text:
-        return f'"{_escaped(text.replace(_BACKSLASH, _BACKSLASH * 2))}"'
-    return _escaped(text) if "\n" in text else text
+    return str(value)
 
 
 def _escaped(text: str) -> str:

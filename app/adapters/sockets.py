@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 from functools import cache
@@ -20,7 +21,9 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 #: that meets the closing may or may not have been read.
 _IDLE_S = 4.0
 _CONNECT_S = 10.0
-_READ = 65_536  # bytes
+_READ = 16_384  # bytes
+#: Of a longer wait the kernel tells after so many seconds that nothing happened yet.
+_SLICE_S = 1.0
 
 
 class Origin(NamedTuple):
@@ -49,19 +52,31 @@ class Wire:
             raise NotConnectedError from error
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
+        #: How long the kernel waits before it asks here; 0.0: Python waits, as it has to under TLS.
+        self._slice_s = 0.0
+        if not origin.tls:
+            self._socket.settimeout(None)
+            self._set_slice(_SLICE_S)
 
     def send(self, data: bytes) -> None:
-        """Send it all before the deadline."""
-        self._socket.settimeout(_left(self.deadline))
-        sent = self._socket.send(data)
+        """Send it all before the deadline, or as much as the peer takes.
+
+        Some answer before they have read all of it, and close: what they said counts.
+        """
+        sent = self._send(data)
         while sent < len(data):
-            self._socket.settimeout(_left(self.deadline))
-            sent += self._socket.send(memoryview(data)[sent:])
+            sent += self._send(memoryview(data)[sent:])
 
     def receive(self) -> bytes:
         """What has come in, at least a byte; b"" once the peer has closed. Waits until the deadline."""
-        self._socket.settimeout(_left(self.deadline))
-        return self._socket.recv(_READ)
+        while True:
+            left = self.deadline - time.monotonic()
+            if left < _SLICE_S or self._slice_s != _SLICE_S:
+                self._bound(left)
+            try:
+                return self._socket.recv(_READ)
+            except BlockingIOError:
+                pass
 
     def quiet(self) -> bool:
         """Whether nothing has come in unasked; the peer's closing counts as something."""
@@ -70,6 +85,34 @@ class Wire:
     def close(self) -> None:
         """Close it; harmless when it is closed."""
         self._socket.close()
+
+    def _send(self, data: bytes | memoryview) -> int:
+        left = self.deadline - time.monotonic()
+        if left < _SLICE_S or self._slice_s != _SLICE_S:
+            self._bound(left)
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except (BrokenPipeError, ConnectionResetError):
+            return len(data)
+
+    def _bound(self, left: float) -> None:
+        """See to it that the next wait ends with the call's time, or earlier to be bound again."""
+        if left <= 0:
+            raise TimeoutError("the call's time is over")
+        if self.origin.tls:
+            self._socket.settimeout(left)
+        else:
+            self._set_slice(min(left, _SLICE_S))
+
+    def _set_slice(self, seconds: float) -> None:
+        # A wait of the kernel's own costs one system call, one of Python's three: it looks at the clock first.
+        micros = max(1, round(seconds * 1e6))
+        wait = struct.pack("@ll", *divmod(micros, 1_000_000))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
+        self._slice_s = seconds
 
 
 class Pool:
@@ -80,18 +123,18 @@ class Pool:
         self._lock = threading.Lock()
         self._idle: list[Wire] = []
 
-    def take(self, origin: Origin, deadline: float) -> Wire:
-        """A connection to `origin` for a call until `deadline`: a kept one, else a new one."""
-        while (wire := self._kept(origin)) is not None:
+    def take(self, origin: Origin, deadline: float, now: float) -> Wire:
+        """A connection to `origin` for a call from `now` until `deadline`: a kept one, else a new one."""
+        while (wire := self._kept(origin, now - _IDLE_S)) is not None:
             if wire.quiet():
                 wire.deadline = deadline
                 return wire
             wire.close()
         return Wire(origin, deadline)
 
-    def put(self, wire: Wire) -> None:
-        """Keep a connection whose last answer was read to its end."""
-        wire.idle_since = time.monotonic()
+    def put(self, wire: Wire, now: float) -> None:
+        """Keep a connection whose last answer was read to its end just `now`."""
+        wire.idle_since = now
         with self._lock:
             self._idle.append(wire)
             oldest = self._idle.pop(0) if len(self._idle) > self._size else None
@@ -105,8 +148,7 @@ class Pool:
         for wire in idle:
             wire.close()
 
-    def _kept(self, origin: Origin) -> Wire | None:
-        found, oldest = None, time.monotonic() - _IDLE_S
+    def _kept(self, origin: Origin, oldest: float) -> Wire | None:
         with self._lock:
             idle = self._idle
             while idle and idle[0].idle_since <= oldest:
@@ -114,9 +156,8 @@ class Pool:
             # The last one used first: under little load the others grow old and go.
             for at in range(len(idle) - 1, -1, -1):
                 if idle[at].origin == origin:
-                    found = idle.pop(at)
-                    break
-        return found
+                    return idle.pop(at)
+        return None
 
 
 def _left(deadline: float) -> float:

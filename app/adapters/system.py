@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 #: Ten bits are written at once.
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
-_SHIFTS = tuple(range(120, -1, -10))
+_SHIFTS = (40, 30, 20, 10, 0)
+#: Every byte as a sign of the alphabet, each of them as often as the others.
+_FIVE_BITS = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
+_CHANCE = 14  # signs
 _SCHEDSTAT = "/proc/thread-self/schedstat"
 #: So often a file that bends the clock is looked at, in seconds.
 _LOOK_S = 0.2
@@ -23,24 +28,19 @@ class SystemClock:
     Only what the clock on the wall shows is bent, as by a correction of the machine's clock: `monotonic` is not.
     """
 
+    #: The time now, aware, UTC.
+    now: Callable[[], datetime]
+    #: The same time in nanoseconds since 1970.
+    time_ns: Callable[[], int]
+    #: Seconds since some fixed moment.
+    monotonic: Callable[[], float]
+
     def __init__(self, shift_file: Path | None = None) -> None:
-        self._shift = _Shift(shift_file) if shift_file else None
-
-    def now(self) -> datetime:
-        """The time now, aware, UTC."""
-        if self._shift is None:
-            return datetime.now(UTC)
-        return datetime.now(UTC) + timedelta(seconds=self._shift.seconds())
-
-    def time_ns(self) -> int:
-        """The same time in nanoseconds since 1970."""
-        if self._shift is None:
-            return time.time_ns()
-        return time.time_ns() + round(self._shift.seconds() * 1e9)
-
-    def monotonic(self) -> float:
-        """Seconds since some fixed moment."""
-        return time.monotonic()
+        # The functions themselves, for each event asks some forty times.
+        self.now, self.time_ns, self.monotonic = partial(datetime.now, UTC), time.time_ns, time.monotonic
+        if shift_file:
+            shift = _Shift(shift_file)
+            self.now, self.time_ns = shift.now, shift.time_ns
 
     def busy(self) -> ThreadTime:
         """The account of the thread that asks for it."""
@@ -53,7 +53,13 @@ class _Shift:
     def __init__(self, file: Path) -> None:
         self._file, self._seconds, self._look_at = file, 0.0, float("-inf")
 
-    def seconds(self) -> float:
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._ahead())
+
+    def time_ns(self) -> int:
+        return time.time_ns() + round(self._ahead() * 1e9)
+
+    def _ahead(self) -> float:
         now = time.monotonic()
         if now >= self._look_at:
             self._look_at = now + _LOOK_S
@@ -96,23 +102,31 @@ class ThreadTime:
 
 
 class SystemIds:
-    """Ids like ULIDs: 48 bits of milliseconds and 80 of randomness.
+    """Ids like ULIDs: 48 bits of milliseconds, 70 of chance, and 10 that count up within the millisecond.
 
-    They count up within one millisecond, and for as long as the clock is behind the last one.
+    They count up for as long as the clock is behind the last one, too.
     """
 
     def __init__(self, clock: SystemClock | None = None) -> None:
-        self._clock = clock or SystemClock()
+        self._time_ns = (clock or SystemClock()).time_ns
         self._lock = threading.Lock()
-        self._last = 0
+        self._process = 0
+        self._millis = self._count = 0
+        self._start = ""
 
     def new(self, prefix: str) -> str:
         """A new id `prefix_` + 26 characters."""
-        # Outside of the lock: asking the kernel lets other threads run.
-        chance = int.from_bytes(os.urandom(10))
+        millis = self._time_ns() // 1_000_000
         with self._lock:
-            number = (self._clock.time_ns() // 1_000_000) << 80 | chance
-            if number <= self._last:
-                number = self._last + 1
-            self._last = number
-        return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
+            if millis > self._millis:
+                self._begin(millis)
+            elif self._count == len(_PAIRS) or os.getpid() != self._process:
+                # There were more than there is room for, or this is a fork: as if it were later than it is.
+                self._begin(self._millis + 1)
+            count, self._count = self._count, self._count + 1
+            return f"{prefix}_{self._start}{_PAIRS[count]}"
+
+    def _begin(self, millis: int) -> None:
+        self._process, self._millis, self._count = os.getpid(), millis, 0
+        chance = os.urandom(_CHANCE).translate(_FIVE_BITS).decode("ascii")
+        self._start = "".join([_PAIRS[millis >> shift & 1023] for shift in _SHIFTS]) + chance

@@ -22,6 +22,7 @@ _TELLING = (
     *("message", "error", "errors", "detail", "error_description"),
     *("title", "reason", "summary", "description"),
 )
+_DELIVERED = {status: Outcome("delivered", str(status), None, status) for status in range(200, 300)}
 _REFUSED_FAULT: Mapping[Result, Fault | None] = {
     "delivered": None,
     "rejected": "data",
@@ -45,7 +46,7 @@ def classify(
     """
     if isinstance(answer, NoResponse):
         return _unanswered(operation, answer)
-    rule = _fitting(operation, request, answer, args, settings or {})
+    rule = _fitting(operation, request, answer, args, settings or {}) if operation.responses else None
     if rule is None:
         return _by_status(operation, answer, now)
     fault = rule.fault or _REFUSED_FAULT.get(rule.outcome, _retry_fault(answer.status))
@@ -152,7 +153,7 @@ def _accepted(operation: Operation, answer: Response) -> Outcome:
         because = _bounded(f"{answer.status}, but the body is no JSON: {vendor_message(answer)}")
         result: Result = "retry" if may_repeat(operation) else "in_doubt"
         return Outcome(result, because, "remote", answer.status)
-    return Outcome("delivered", str(answer.status), None, answer.status)
+    return _DELIVERED[answer.status]
 
 
 def _unanswered(operation: Operation, answer: NoResponse) -> Outcome:

@@ -44,6 +44,8 @@ def learn_from(site: Site, source: str, delivery_id: str, rendered: Rendered, an
     `DataError` when a capture of the operation's own answer fails.
     """
     learned = Learned()
+    if not rendered.operation.capture:
+        return learned
     names = {**rendered.names, "body": answer.body, "status": answer.status}
     for capture in rendered.operation.capture:
         try:

@@ -24,7 +24,13 @@ class Verdict:
     until: datetime | None = None
 
 
-_CALL = Verdict("call")
+#: The verdict on a connection of which nothing bad is known.
+CALL = Verdict("call")
+
+
+def is_calm(state: LaneState) -> bool:
+    """Whether the connection may be called at any time."""
+    return not (state.paused or state.opened_times or state.open_until)
 
 
 def verdict(state: LaneState, now: datetime) -> Verdict:
@@ -35,7 +41,7 @@ def verdict(state: LaneState, now: datetime) -> Verdict:
         return Verdict("wait", state.because, state.open_until)
     if state.opened_times > 0:
         return Verdict("try", state.because)
-    return _CALL
+    return CALL
 
 
 def sign_of(outcome: Outcome) -> Sign:

@@ -53,7 +53,8 @@ class Gate:
 
     def verdict(self) -> Verdict:
         """Whether it may be called, by what is known here. Raises `LedgerUnavailable` when nothing is."""
-        return breaker.verdict(self._current(), self._clock.now())
+        state = self._current()
+        return breaker.CALL if breaker.is_calm(state) else breaker.verdict(state, self._clock.now())
 
     def crowd(self) -> int:
         """How many threads of this process wait for their turn to call it."""

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 from app.core.connectors import Connection, Operation
+from app.core.expressions import Value
 from app.core.paths import escaped
 from app.errors import DataError
 from app.model import Json, Request
 
+#: What may stand in a query as it is.
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
 _USER_AGENT = "backhaul"
+#: Paths of operations as they are rendered: made once, since every call asks for one.
+_paths: dict[int, tuple[Value, Value]] = {}
+_PATHS_MOST = 1024
 
 
 def find_operation(connection: Connection, name: str) -> Operation:
@@ -39,12 +46,13 @@ def build_request(
     """
     names: dict[str, Any] = {"args": args if args is not None else {}, "body": body}
     names["settings"] = connection.public_settings
-    path = str(escaped(operation.path, operation.where).render(names, "path"))
+    path = str(_path(operation).render(names, "path"))
     url = f"{_base_url(connection)}/{path.lstrip('/')}"
-    asked = {**_mapping(operation, names), **(query or {})}
-    pairs = [pair for key, value in asked.items() for pair in _pairs(key, value)]
-    if pairs:
-        url += ("&" if "?" in path else "?") + urlencode(pairs, quote_via=quote, safe="")
+    asked = _mapping(operation, names) if operation.query else {}
+    if query:
+        asked = {**asked, **query}
+    if asked and (pairs := [pair for key, value in asked.items() for pair in _pairs(key, value)]):
+        url += ("&" if "?" in path else "?") + "&".join(pairs)
     return Request(
         connection.name,
         operation.name,
@@ -54,6 +62,18 @@ def build_request(
         body,
         idempotency_key,
     )
+
+
+def _path(operation: Operation) -> Value:
+    """The operation's path, which escapes what is put into it."""
+    path = operation.path
+    known = _paths.get(id(path))
+    if known is None:
+        if len(_paths) >= _PATHS_MOST:
+            _paths.clear()
+        # With the path itself, so that its id stays its own.
+        known = _paths[id(path)] = path, escaped(path, operation.where)
+    return known[1]
 
 
 def _base_url(connection: Connection) -> str:
@@ -74,7 +94,8 @@ def _usable(base: str) -> bool:
 
 
 def _mapping(operation: Operation, names: Mapping[str, Any]) -> dict[str, Json]:
-    rendered = operation.query.render(names, "query") if operation.query else None
+    assert operation.query is not None
+    rendered = operation.query.render(names, "query")
     if rendered is None:
         return {}
     if not isinstance(rendered, dict):
@@ -82,22 +103,22 @@ def _mapping(operation: Operation, names: Mapping[str, Any]) -> dict[str, Json]:
     return rendered
 
 
-def _pairs(key: str, value: Json) -> list[tuple[str, str]]:
+def _pairs(key: str, value: Json) -> list[str]:
     if value is None:
         return []
     if isinstance(value, list):
         return [pair for item in value for pair in _pairs(key, item)]
-    return [(key, _text(value, f"query.{key}"))]
+    return [f"{quote(key, safe='')}={quote(_text(value, f'query.{key}'), safe='')}"]
 
 
 def _headers(operation: Operation, names: Mapping[str, Any], body: Json, idempotency_key: str) -> dict[str, str]:
     headers = {"Accept": "application/json", "User-Agent": _USER_AGENT}
     if body is not None:
         headers["Content-Type"] = "application/json"
-    rendered = operation.headers.render(names, "headers") if operation.headers else None
-    for name, value in (rendered or {}).items():
-        if value is not None:
-            headers[name] = _text(value, f"headers.{name}")
+    if operation.headers:
+        for name, value in (operation.headers.render(names, "headers") or {}).items():
+            if value is not None:
+                headers[name] = _text(value, f"headers.{name}")
     if operation.idempotency_header and idempotency_key:
         headers[operation.idempotency_header] = idempotency_key
     return headers

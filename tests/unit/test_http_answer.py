@@ -254,3 +254,31 @@ def test_whatever_comes_is_an_answer_or_said_to_be_none(sent: bytes) -> None:
     for size in (3, 65_536):
         with suppress(BadAnswerError, TooLargeError):
             assert isinstance(read(sent, size=size), Answer)
+
+
+_NAMES = st.sampled_from(
+    ["Content-Type", "X-Id", "x-id", "Date", "Connection", "Content-Length", "X ", " X", "", "Vary"]
+)
+_VALUES = st.sampled_from(["1", " a, b", "close", "Keep-Alive", "", "2", "\tx ", "a\nb: c", "a\rb", "gz\u00ebp"])
+_LINES = st.lists(st.tuples(_NAMES, st.sampled_from([":", ": ", " "]), _VALUES), max_size=6)
+_FIRST = st.sampled_from(
+    ["HTTP/1.1 200 OK", "HTTP/1.1 201", "HTTP/1.0 200 OK", "HTTP/1.1 204 No", "HTTP/1.1 404 a: b", "HTTP/1.1  200 OK"]
+)
+
+
+@settings(max_examples=500)
+@given(first=_FIRST, lines=_LINES, body=st.binary(max_size=12), told=st.integers(-1, 1), method=st.sampled_from("GH"))
+def test_an_answer_that_comes_at_once_says_the_same_as_one_in_drips(
+    first: str, lines: list[tuple[str, str, str]], body: bytes, told: int, method: str
+) -> None:
+    length = f"Content-Length: {len(body) + told}"
+    head = "\r\n".join([first, length, *("".join(line) for line in lines)]).encode("latin-1")
+    sent, asked = head + b"\r\n\r\n" + body, "HEAD" if method == "H" else "GET"
+
+    def outcome(size: int) -> Any:
+        try:
+            return read(sent, asked, size)[:3]
+        except BadAnswerError as error:
+            return str(error)
+
+    assert outcome(65_536) == outcome(1)

@@ -13,7 +13,7 @@ import pytest
 
 from app.adapters.http import HttpSender
 from app.core.connectors import Limits
-from app.model import Response
+from app.model import NoResponse, Response
 from tests.unit.engine_servers import BadServer, always, answer, read_request, serving
 from tests.unit.http_kit import JSON, connection, request
 
@@ -115,3 +115,40 @@ def test_new_credentials_are_used_on_the_kept_connection(sender: HttpSender) -> 
             sender.send(connection(scheme="bearer", token=token), request(server.url + "/x", body={}), 5)
     assert [b"Bearer one" in server.requests[0], b"Bearer two" in server.requests[1]] == [True, True]
     assert server.connections == 1
+
+
+def test_a_short_deadline_leaves_nothing_behind_on_the_kept_connection(
+    sender: HttpSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept = threading.Event()
+
+    def handle(conn: socket.socket, server: BadServer) -> None:
+        while read_request(conn):
+            slept.wait(0.3)
+            conn.sendall(answer("200 OK", b"{}", JSON))
+
+    # The kernel's waits are cut short, so that they end many times within each call.
+    monkeypatch.setattr("app.adapters.sockets._SLICE_S", 0.02)
+    with serving(handle) as server:
+        for timeout_s in (5, 0.9, 5):
+            assert isinstance(sender.send(connection(), request(server.url + "/x", body={}), timeout_s), Response)
+        assert server.connections == 1
+        late = sender.send(connection(), request(server.url + "/x", body={}), 0.1)
+    assert isinstance(late, NoResponse) and (late.kind, late.sent) == ("timeout", True)
+
+
+def test_a_large_request_goes_out_whole_although_the_peer_reads_slowly(
+    sender: HttpSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.adapters.sockets._SLICE_S", 0.01)
+    pause = threading.Event()
+
+    def handle(conn: socket.socket, server: BadServer) -> None:
+        pause.wait(0.2)
+        server.requests.append(read_request(conn))
+        conn.sendall(answer("200 OK", b"{}", JSON))
+
+    body = {"text": "x" * 6_000_000}
+    with serving(handle) as server:
+        assert isinstance(sender.send(connection(), request(server.url + "/x", body=body), 20), Response)
+    assert server.requests[0].endswith(b'x"}') and len(server.requests[0]) > 6_000_000

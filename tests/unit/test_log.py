@@ -7,10 +7,14 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from typing import Literal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import structlog
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from app.adapters import log
 
@@ -135,3 +139,45 @@ def test_a_line_that_cannot_be_written_is_lost_and_ends_nobodys_work() -> None:
     log.configure(stream=Full())
     log.get_log("web").error("ledger.unavailable")
     logging.getLogger("library").warning("beware")
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.lists(st.text(max_size=3), max_size=2)
+)
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=6), VALUES, max_size=5), st.text(max_size=12))
+def test_a_json_line_is_what_the_library_writes(fields: dict[str, Any], event: str) -> None:
+    assume(not fields.keys() & {"event", "at", "level", "part", "exc_info"})
+    stream = _lines("json")
+    logger = structlog.get_logger()
+    logger._proxy_to_logger("info", event, **fields)
+    line = stream.getvalue()
+    told = json.loads(line)
+    kept_back = {key: "[kept back]" for key in told if told[key] == "[kept back]"}
+    expected = {"at": told["at"], "level": "info", "event": event, **fields, **kept_back}
+    assert line == json.dumps(expected) + "\n"
+
+
+def test_lines_of_many_threads_in_one_file_stay_whole(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w", encoding="ascii", errors="backslashreplace") as stream:
+        log.configure("json", stream=stream)
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda number: log.get_log("web").info("x", number=number, text="é" * 500), range(400)))
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text("ascii").splitlines()]
+    assert sorted(line["number"] for line in lines) == list(range(400))
+    log.get_log("web").info("the.file.is.closed")  # and ends nobody's work
+
+
+def test_what_a_test_captures_is_what_was_said() -> None:
+    stream = _lines()
+    with structlog.testing.capture_logs() as lines:
+        structlog.get_logger().info("x", count=1)
+    assert lines == [{"event": "x", "count": 1, "log_level": "info"}]
+    assert stream.getvalue() == ""
+
+
+def test_a_level_that_is_not_wanted_makes_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    _lines(level="warning")
+    monkeypatch.setattr(log._Line, "__call__", lambda *given: pytest.fail("a line was made"))
+    log.get_log("web").info("not.wanted", many=1)

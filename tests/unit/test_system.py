@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -71,3 +72,40 @@ def test_ids_stay_unique_and_count_up_although_the_clock_is_put_back(bent: Syste
         (tmp_path / "shift").write_text(told)
         made += [ids.new("x") for _ in range(50)]
     assert made == sorted(made) and len(set(made)) == len(made)
+
+
+def stopped(millis: int) -> SystemClock:
+    """A clock that stands still."""
+    clock = SystemClock()
+    clock.time_ns = lambda: millis * 1_000_000
+    return clock
+
+
+def test_more_ids_than_fit_into_a_millisecond_are_unique_and_count_up() -> None:
+    ids = SystemIds(stopped(1_700_000_000_000))
+    made = [ids.new("x") for _ in range(5_000)]
+    assert made == sorted(made) and len(set(made)) == len(made)
+    assert made[0][2:12] == "01hf7yat00"
+
+
+def test_two_makers_of_ids_make_different_ones_in_the_same_millisecond() -> None:
+    makers = [SystemIds(stopped(7)) for _ in range(50)]
+    made = {ids.new("x") for ids in makers for _ in range(3)}
+    assert len(made) == 150
+
+
+def test_a_fork_makes_ids_of_its_own() -> None:
+    ids = SystemIds(stopped(7))
+    before = ids.new("x")
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            os.write(writing, ids.new("x").encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="ascii") as told:
+        theirs = told.read()
+    os.waitpid(child, 0)
+    assert theirs > before
+    assert theirs != ids.new("x")
