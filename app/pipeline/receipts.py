@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import lru_cache
 from typing import Protocol
 
@@ -21,9 +21,9 @@ log = structlog.get_logger()
 
 BATCH = 256
 QUEUE_LIMIT = 5_000
-#: Where so many waited together, more are on their way: for so long, in seconds, they are waited for. One commit for
-#: all of them costs little more than one for each.
-_CROWD, _GATHER_S = 4, 0.002
+#: Where so many took part in the last commit or came while it ran, as many are on their way again. They are waited for
+#: as long as one comes in so many seconds, at most so long: one commit for all costs little more than one for each.
+_CROWD, _NEXT_S, _GATHER_S = 4, 0.002, 0.01
 #: Counters and rejections are written at most this often, in seconds, and later while the ledger is away.
 _ASIDE_EVERY_S = 1.0
 _ASIDE_AGAIN_S = 5.0
@@ -50,18 +50,20 @@ class ReceiptLedger(Protocol):
         """A transaction."""
 
 
-class _Waiting:
-    """A receipt with the request thread that waits for it."""
+class _Batch:
+    """Receipts that are committed together, with one lock for all the request threads that wait for it.
 
-    __slots__ = ("answer", "done", "error", "receipt")
+    The writer opens it once. Each thread passes it on as soon as it runs: so they wake one after the other, instead of
+    all at once to queue for the interpreter.
+    """
 
-    def __init__(self, receipt: Receipt) -> None:
-        self.receipt = receipt
-        # A bare lock that the writer opens: an Event is made of three objects, and this is the busiest place.
+    __slots__ = ("answers", "done", "receipts")
+
+    def __init__(self) -> None:
+        self.receipts: list[Receipt] = []
+        self.answers: Sequence[Received | Exception] = ()
         self.done = threading.Lock()
         self.done.acquire()
-        self.answer: Received | None = None
-        self.error: Exception | None = None
 
 
 class ReceiptWriter:
@@ -77,15 +79,21 @@ class ReceiptWriter:
     ) -> None:
         """`on_committed` is told the lanes that got work; it must not wait."""
         self._ledger, self._on_committed, self._shard, self._limit = ledger, on_committed, shard, limit
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        self._batches = deque([_Batch()])  # the last one takes what comes
+        self._crowd = 0  # rung again once so many wait
         self._tally: dict[tuple[str, str], float] = {}
         self._rejections: deque[Rejection] = deque(maxlen=_REJECTIONS_HELD)
         self._aside_due: float | None = None
         self._closing = False
-        self._crowded = False
         self._thread = threading.Thread(target=self._run, name="receipts", daemon=True)
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many receipts wait to be written."""
+        return sum(len(batch.receipts) for batch in self._batches)
 
     def submit(self, receipt: Receipt, timeout_s: float) -> Received:
         """Keep a receipt and wait until it is committed.
@@ -93,32 +101,44 @@ class ReceiptWriter:
         Raises LedgerUnavailable when the ledger refused it, too many wait already, or `timeout_s` is over; in the
         last case it may still be committed later, and the sender's next try is then a duplicate.
         """
-        if self._closing or self._queue.qsize() >= self._limit:
-            raise LedgerUnavailable("shutting down" if self._closing else f"{self._limit} receipts wait already")
-        waiting = _Waiting(receipt)
-        self._queue.put(waiting)
-        if not waiting.done.acquire(timeout=timeout_s):
+        batch, place = self._add_to_batch(receipt)
+        if not batch.done.acquire(timeout=timeout_s):
             raise LedgerUnavailable(f"not committed within {timeout_s:g} s")
-        if isinstance(waiting.error, LedgerUnavailable):
+        batch.done.release()
+        answer = batch.answers[place]
+        if isinstance(answer, LedgerUnavailable):
             # An exception of one's own: the same one raised in many threads would collect all their tracebacks.
-            raise LedgerUnavailable(str(waiting.error))
-        if waiting.error is not None:
-            raise waiting.error
-        assert waiting.answer is not None
-        return waiting.answer
+            raise LedgerUnavailable(str(answer))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def reject(self, rejection: Rejection, known: bool) -> None:
         """Count a request that was turned away and keep it for the log; an unknown connection is no label."""
         with self._lock:
             self._rejections.append(rejection)
         self._count(counting.REJECTED, 1.0, connection=rejection.connection if known else "", cause=rejection.cause)
-        self._nudge()
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Write what waits, then stop."""
-        self._closing = True
-        self._queue.put(None)
+        with self._lock:
+            self._closing = True
+        self._bell.put(None)
         self._thread.join(timeout_s)
+
+    def _add_to_batch(self, receipt: Receipt) -> tuple[_Batch, int]:
+        with self._lock:
+            batch = self._batches[-1]
+            if self._closing or (len(self._batches) - 1) * BATCH + len(batch.receipts) >= self._limit:
+                raise LedgerUnavailable("shutting down" if self._closing else f"{self._limit} receipts wait already")
+            if len(batch.receipts) >= BATCH:
+                batch = _Batch()
+                self._batches.append(batch)
+            place = len(batch.receipts)
+            batch.receipts.append(receipt)
+            if place == 0 or place + 1 == self._crowd:
+                self._bell.put(None)
+            return batch, place
 
     def _run(self) -> None:
         while True:
@@ -128,46 +148,62 @@ class ReceiptWriter:
             due = self._aside_due
             if due is not None and (self._closing or time.monotonic() >= due):
                 self._write_aside()
-            if self._closing and self._queue.empty():
+            if self._closing and not self.waiting:
                 return
 
-    def _next(self) -> list[_Waiting]:
-        due = self._aside_due
-        try:
-            first = self._queue.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
-        except queue.Empty:
-            return []
-        if self._crowded and not self._closing:
-            time.sleep(_GATHER_S)
-        # Nobody else takes from the queue: what it holds now is there.
-        more = [self._queue.get_nowait() for _ in range(min(self._queue.qsize(), BATCH - 1))]
-        batch = [waiting for waiting in (first, *more) if waiting]
-        self._crowded = len(batch) >= _CROWD
-        return batch
+    def _next(self) -> _Batch | None:
+        if not self._batches[0].receipts:
+            due = self._aside_due
+            self._listen(None if due is None else max(0.0, due - time.monotonic()))
+        self._gather()
+        with self._lock:
+            if not self._batches[0].receipts:
+                return None
+            batch = self._batches.popleft()
+            if not self._batches:
+                self._batches.append(_Batch())
+                while not self._bell.empty():
+                    self._bell.get_nowait()
+            return batch
 
-    def _commit(self, batch: Sequence[_Waiting]) -> None:
-        try:
-            answers = self._ledger.receive([waiting.receipt for waiting in batch])
-        except Exception as error:
-            if not isinstance(error, LedgerUnavailable) and len(batch) > 1:
-                # One receipt that the ledger cannot take must not turn the others away.
-                for waiting in batch:
-                    self._commit([waiting])
+    def _gather(self) -> None:
+        until = time.monotonic() + _GATHER_S
+        came = 0
+        while self._crowd >= _CROWD and not self._closing and came < len(self._batches[0].receipts) < self._crowd:
+            if time.monotonic() >= until:
                 return
-            for waiting in batch:
-                waiting.error = error
-                waiting.done.release()
-            return
+            came = len(self._batches[0].receipts)
+            self._listen(_NEXT_S)
+
+    def _listen(self, timeout_s: float | None) -> None:
+        """Wait until somebody rings; others may have rung for what is done already."""
+        with suppress(queue.Empty):
+            self._bell.get(timeout=timeout_s)
+
+    def _commit(self, batch: _Batch) -> None:
+        receipts = batch.receipts
+        batch.answers = answers = self._keep(receipts)
+        batch.done.release()
+        # It is forgotten by halves: one small batch among large ones says little.
+        self._crowd = min(max(len(receipts) + len(self._batches[-1].receipts), self._crowd // 2), BATCH)
         amounts: Counter[tuple[str, str]] = Counter()
-        for waiting, answer in zip(batch, answers, strict=True):
-            waiting.answer = answer
-            waiting.done.release()
-            amounts[waiting.receipt.connection, "duplicate" if answer.duplicate else waiting.receipt.state] += 1
+        for receipt, answer in zip(receipts, answers, strict=True):
+            if isinstance(answer, Received):
+                amounts[receipt.connection, "duplicate" if answer.duplicate else receipt.state] += 1
         lanes = {f"in:{connection}" for connection, state in amounts if state == "received"}
         if lanes:
             self._on_committed(lanes)
         for (connection, state), amount in amounts.items():
             self._count(counting.EVENTS, amount, connection=connection, state=state)
+
+    def _keep(self, receipts: Sequence[Receipt]) -> Sequence[Received | Exception]:
+        try:
+            return self._ledger.receive(receipts)
+        except Exception as error:
+            if isinstance(error, LedgerUnavailable) or len(receipts) == 1:
+                return [error] * len(receipts)
+            # One receipt that the ledger cannot take must not turn the others away.
+            return [answer for receipt in receipts for answer in self._keep([receipt])]
 
     def _count(self, name: str, amount: float, **labels: str) -> None:
         self._add({_counter(name, *labels.items()): amount})
@@ -178,10 +214,8 @@ class ReceiptWriter:
                 self._tally[key] = self._tally.get(key, 0.0) + amount
             if self._aside_due is None:
                 self._aside_due = time.monotonic() + _ASIDE_EVERY_S
-
-    def _nudge(self) -> None:
-        if self._queue.empty():
-            self._queue.put(None)
+                # The writer may be asleep without a time to wake at.
+                self._bell.put(None)
 
     def _write_aside(self) -> None:
         with self._lock:

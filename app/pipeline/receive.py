@@ -156,17 +156,17 @@ class Receiver:
 def read_message(door: Door, headers: Mapping[str, str], body: bytes, verdict: Verdict) -> Read:
     """What a verified message is: its type, its id, and whether it can be worked with. Never raises for bad data."""
     inbound = door.inbound
-    own_id = verdict.vendor_id or f"body:{sha256(body).hexdigest()}"
     try:
         names: dict[str, Any] = {"payload": loads(body), "headers": headers, "settings": door.settings}
         word = event_type(inbound, names)
     except DataError as error:
         encoding = headers.get("content-encoding", "identity")
         hint = "" if encoding == "identity" else f" (content-encoding {encoding[:20]} is not understood)"
-        return Read("unreadable", vendor_id=own_id, because=clean(str(error) + hint)[:500])
-    # A message without an id of its own is told apart by its bytes.
+        return Read("unreadable", vendor_id=verdict.vendor_id or _id_of(body), because=clean(str(error) + hint)[:500])
+    own_id = ""
     with suppress(DataError):
-        own_id = _key(_word(inbound.event_id.render(names, "inbound.event_id"))) or own_id
+        own_id = _key(_word(inbound.event_id.render(names, "inbound.event_id")))
+    own_id = own_id or verdict.vendor_id or _id_of(body)
     shown = clean(word)[:_MAX_WORD]
     if word in inbound.types:
         return Read("received", word, own_id)
@@ -226,6 +226,11 @@ def _key(text: str) -> str:
     if len(text) <= _MAX_WORD and text.isprintable():
         return text
     return f"id:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def _id_of(body: bytes) -> str:
+    """A message without an id of its own is told apart by its bytes."""
+    return f"body:{sha256(body).hexdigest()}"
 
 
 def _kind(value: Json) -> str:

@@ -57,8 +57,13 @@ class ShortWay:
         except Exception as error:
             return self._failed(error)(environ, start_response)
         headers = [("Content-Type", JSON), ("Content-Length", str(len(body))), *reply.headers.items()]
-        start_response(f"{reply.status} {HTTP_STATUS_CODES.get(reply.status, 'Unknown').upper()}", headers)
+        start_response(_status_line(reply.status), headers)
         return [body]
+
+
+@lru_cache
+def _status_line(status: int) -> str:
+    return f"{status} {HTTP_STATUS_CODES.get(status, 'Unknown').upper()}"
 
 
 def incoming(environ: WSGIEnvironment, connection: str) -> Incoming:
@@ -67,13 +72,18 @@ def incoming(environ: WSGIEnvironment, connection: str) -> Incoming:
     return Incoming(
         connection=connection,
         method=environ["REQUEST_METHOD"],
-        headers={name: value for key, value in environ.items() if (name := _header(key))},
+        headers={name: environ[key] for key, name in _headers(tuple(environ))},
         length=length,
         read=lambda limit: _read(environ, limit, length),
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
+def _headers(keys: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The headers among the keys of an environment, with their names. A sender sends the same ones every time."""
+    return [(key, name) for key in keys if (name := _header(key))]
+
+
 def _header(key: str) -> str:
     """The name of the header that a key of the environment stands for, in lower case; "" for other keys."""
     if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):

@@ -69,7 +69,7 @@ def test_requests_that_wait_together_are_committed_together(writer: ReceiptWrite
     ledger.gate.clear()
     with ThreadPoolExecutor(many) as pool:
         pending = [pool.submit(writer.submit, receipt(number), 20) for number in range(many)]
-        eventually(lambda: writer._queue.qsize() >= many - BATCH)
+        eventually(lambda: writer.waiting >= many - BATCH)
         ledger.gate.set()
         assert [one.result().event_id for one in pending] == [f"evt_{number}" for number in range(many)]
     assert sum(ledger.batches) == many and max(ledger.batches) <= BATCH and len(ledger.batches) <= 6
@@ -98,6 +98,20 @@ def test_a_request_waits_no_longer_than_its_vendor_does_and_its_next_try_is_a_du
     assert writer.submit(receipt(2, "id-1"), 5) == Received("evt_1", True)
 
 
+def test_who_gives_up_waiting_keeps_nobody_else_of_the_batch_waiting(writer: ReceiptWriter, ledger: Faulty) -> None:
+    ledger.gate.clear()
+    with ThreadPoolExecutor(5) as pool:
+        held = pool.submit(writer.submit, receipt(0), 10)
+        assert ledger.entered.wait(5)
+        patient = [pool.submit(writer.submit, receipt(number), 10) for number in (1, 2, 3)]
+        with pytest.raises(LedgerUnavailable, match="not committed within"):
+            writer.submit(receipt(4), 0.05)
+        eventually(lambda: writer.waiting == 4)
+        ledger.gate.set()
+        assert [one.result().event_id for one in [held, *patient]] == ["evt_0", "evt_1", "evt_2", "evt_3"]
+    assert ledger.event_body("evt_4") == b"{}"
+
+
 def test_a_queue_that_is_full_turns_away_at_once(ledger: Faulty) -> None:
     writer = ReceiptWriter(ledger, lambda lanes: None, limit=3)
     ledger.gate.clear()
@@ -105,7 +119,7 @@ def test_a_queue_that_is_full_turns_away_at_once(ledger: Faulty) -> None:
         first = pool.submit(writer.submit, receipt(0), 5)
         assert ledger.entered.wait(5)
         rest = [pool.submit(writer.submit, receipt(number), 5) for number in range(1, 4)]
-        eventually(lambda: writer._queue.qsize() == 3)
+        eventually(lambda: writer.waiting == 3)
         with pytest.raises(LedgerUnavailable, match="wait already"):
             writer.submit(receipt(9), 5)
         ledger.gate.set()
@@ -121,7 +135,7 @@ def test_one_receipt_that_cannot_be_kept_does_not_turn_the_others_away(writer: R
         assert ledger.entered.wait(5)
         bad = pool.submit(writer.submit, receipt(1, "bad"), 5)
         good = pool.submit(writer.submit, receipt(2), 5)
-        eventually(lambda: writer._queue.qsize() == 2)
+        eventually(lambda: writer.waiting == 2)
         ledger.gate.set()
         assert first.result() and good.result() == Received("evt_2", False)
         with pytest.raises(ValueError, match="cannot be kept"):
@@ -135,7 +149,7 @@ def test_closing_writes_what_waits_and_takes_nothing_more(ledger: Faulty) -> Non
         pending = [pool.submit(writer.submit, receipt(0), 5)]
         assert ledger.entered.wait(5)
         pending += [pool.submit(writer.submit, receipt(number), 5) for number in (1, 2)]
-        eventually(lambda: writer._queue.qsize() == 2)
+        eventually(lambda: writer.waiting == 2)
         writer.reject(Rejection(NOW, "shop", "bad signature"), True)
         closing = threading.Thread(target=writer.close)
         closing.start()
