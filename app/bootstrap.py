@@ -6,6 +6,7 @@ hub, and the small commands stay small.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 _AHEAD = [Problem("", 0, 0, "the ledger was made by a newer version of the hub", "run that version")]
 
 Part = Literal["web", "worker", "clock", "cli"]
+
+#: So many new objects, and so many searches of the younger ones, are between two searches for garbage.
+_GARBAGE = (20_000, 20, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +258,13 @@ def services(site: Site, settings: Settings, env: Mapping[str, str], *, part: Pa
         log=log.get_log(part),
         part=part,
     )
+
+
+def settle_in() -> None:
+    """To be called once, with everything loaded: no search for garbage need walk through what stays to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
 
 
 def quiet_log() -> None:

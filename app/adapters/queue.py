@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,9 +30,17 @@ FLAG_S = 30
 _JOB_TTL_S = 60
 #: With so many wake-ups waiting, more of them help nobody.
 _QUEUE_FULL = 1_000
+#: Where processes hear of work in the lanes that they hold.
+_KICKS = "lanes:kicks"
+#: Flags a lane; where it is flagged already, tells its holder that there may be work. 1 when it was not.
+_WAKE = """\
+if redis.call('set', KEYS[1], 1, 'NX', 'EX', ARGV[1]) then return 1 end
+redis.call('publish', KEYS[2], ARGV[2])
+return 0"""
 #: Deletes a flag that is still one's own.
 _LET_GO = "return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('del', KEYS[1]) or 0"
 _SOCKET_S = 2.0
+_LISTEN_S = 1.0
 _WORKER_TTL_S = 35
 _HEARTBEAT_S = 5.0
 #: A worker that has not reached Redis for so long ends, so that whatever started it starts it afresh.
@@ -72,12 +81,12 @@ class Wakes:
         self._queue = Queue(QUEUE, connection=self._redis, job_class=LaneJob, serializer=JSONSerializer)
 
     def wake(self, lane: str, n: int = 1, *, force: bool = False) -> bool:
-        """Have `n` workers drain the lane; False when it was woken already and nobody has come yet.
+        """Have `n` workers drain the lane; False when it was woken already: then whoever holds it hears of it.
 
         `force` wakes it in any case: for work that lies due although the lane was woken.
         """
         with _unavailable():
-            flagged = self._redis.set(_flag(lane), 1, nx=True, ex=FLAG_S)
+            flagged = self._redis.eval(_WAKE, 2, _flag(lane), _KICKS, FLAG_S, lane)
             if not (flagged or force) or self._queue.count >= _QUEUE_FULL:
                 return False
             for _ in range(n):
@@ -101,6 +110,21 @@ class Wakes:
         """
         with _unavailable():
             self._redis.eval(_LET_GO, 1, _flag(lane), self._me)
+
+    def listen(self, heard: Callable[[str], object], ended: threading.Event) -> None:
+        """Call `heard` with each lane that is woken although somebody holds it, until `ended` is set.
+
+        What is told while Redis is away is not heard: who holds a lane looks now and then by himself.
+        """
+        while not ended.is_set():
+            try:
+                with self._redis.pubsub(ignore_subscribe_messages=True) as told:  # type: ignore[no-untyped-call]
+                    told.subscribe(_KICKS)
+                    while not ended.is_set():
+                        if message := told.get_message(timeout=_LISTEN_S):
+                            heard(message["data"].decode())
+            except (redis.exceptions.RedisError, OSError, ValueError):  # the last when `close` took the connection away
+                ended.wait(_LISTEN_S)
 
     def ping(self) -> None:
         """Raises `QueueUnavailable` when Redis does not answer."""

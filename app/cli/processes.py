@@ -63,6 +63,7 @@ def _load_web(cli: Cli, address: str, server: int) -> Any:
     try:
         services = bootstrap.services(cli.site(), cli.settings, cli.env, part="web")
         app = create_app(services)
+        bootstrap.settle_in()
         services.log.info("web.started", address=address, stamp=services.site.stamp[:12], pid=os.getpid())
         return app
     except (ConfigError, HubError) as error:
@@ -78,7 +79,9 @@ def worker_command(cli: Cli) -> None:
 
     name_process("worker")
     bootstrap.need_redis(cli.settings)
-    run_worker(bootstrap.services(cli.site(), cli.settings, cli.env, part="worker"))
+    services = bootstrap.services(cli.site(), cli.settings, cli.env, part="worker")
+    bootstrap.settle_in()
+    run_worker(services)
 
 
 @click.command("clock")

@@ -109,6 +109,9 @@ class Engine:
         threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True).start()
         if self._wakes is not None:
             threading.Thread(target=self._send_wakes, name="wakes", daemon=True).start()
+            threading.Thread(
+                target=self._wakes.listen, args=(self._heard, self._ended), name="kicks", daemon=True
+            ).start()
 
     def drain(self, lane: str) -> None:
         """A wake-up came in: no others are needed until the lane is dry here."""
@@ -273,6 +276,10 @@ class Engine:
                 self._wakes.hold(lane)
         except QueueUnavailable as error:
             log.info("wake.not_held", because=str(error))
+
+    def _heard(self, lane: str) -> None:
+        if self.holds(lane):
+            self.kick(lane)
 
     def _send_wakes(self) -> None:
         while not self._ended.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -98,6 +99,9 @@ class TakesWakes(WakesLanes, Protocol):
 
     def let_go(self, lane: str, /) -> None:
         """From now on the lane can be woken again, unless another process holds it."""
+
+    def listen(self, heard: Callable[[str], object], ended: threading.Event, /) -> None:
+        """Call `heard` with each lane that is woken although somebody holds it, until `ended` is set."""
 
     def work(self, on_stop: Callable[[], None], /) -> bool:
         """Take wake-ups until asked to stop (True) or until Redis is gone (False)."""

@@ -26,8 +26,11 @@ _AHEAD_MOST = 224
 _AHEAD_LEAST = 24.0
 #: A dry lane stays open for so long: the next work then finds threads and connections ready.
 LINGER_S = 0.5
-#: Who holds a lane looks again after this: where work comes by the batch, that costs less than to be woken.
-_HOLD_S = 0.025
+#: So long after its last work a dry lane is held: whoever has more for it then need not find a worker through RQ.
+_HOLD_S = 3.0
+#: Who holds a lane hears of new work. He looks by himself so often, should that be lost; and where work comes by the
+#: batch not before so long after the last look, for more to come together.
+_LOOK_S, _BATCH_S = 0.5, 0.025
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class LaneRunner:
         self._stopping = False
         self._ahead = _AHEAD_LEAST
         self._rate_since, self._rate_done = clock.monotonic(), 0
-        self._renewed_at = self._claimed_at = clock.monotonic()
+        self._renewed_at = self._claimed_at = self._worked_at = clock.monotonic()
 
     # --- from other threads ----------------------------------------------------------------------
 
@@ -154,19 +157,16 @@ class LaneRunner:
         """Seconds until a lane that nobody is woken for has to be looked at; None when that need not be."""
         if not self._dry or not self._desk.holds(self.lane):
             return None
-        if not self._brisk and not self._hand.size:
-            return 0.0
-        return max(0.0, self._claimed_at + _HOLD_S - self._clock.monotonic())
+        wait_s = _BATCH_S if self._brisk else _LOOK_S
+        return max(0.0, self._claimed_at + wait_s - self._clock.monotonic())
 
     def _look_again(self) -> None:
-        self._dry = False
-        if self._brisk:
-            self._brisk = False
-        else:
+        self._dry = self._brisk = False
+        if not self._hand.size and self._clock.monotonic() - self._worked_at > _HOLD_S:
             self._desk.let_go(self.lane)
 
     def _fill(self) -> None:
-        if self.kicked:
+        if self.kicked and not (self._brisk and self._held_s()):
             self.kicked = self._dry = False
         if self._dry or self._hand.ledger_is_away:
             return
@@ -183,6 +183,7 @@ class LaneRunner:
             self._desk.is_full(self.lane)
         if works:
             self._brisk = len(works) > 1
+            self._worked_at = self._claimed_at
             self._crew.put(works)
 
     def _limit(self) -> int:

@@ -98,6 +98,15 @@ def test_no_wake_up_is_lost_between_the_last_look_and_letting_go(hub: Hub, pump:
     assert done(hub, 200)
 
 
+def test_what_comes_one_by_one_into_a_lane_that_is_held_needs_no_job(hub: Hub, pump: Pump, wakes: list[Wakes]) -> None:
+    engine, _ = hub.worker(wakes=wakes[1])
+    pump.start(engine)
+    for number in range(30):
+        feed(hub, wakes[0], 1, 1, 0, first=number)
+        assert done(hub, number + 1)
+    assert pump.taken < 5
+
+
 def test_the_flag_is_gone_once_the_lane_is_dry(hub: Hub, pump: Pump, wakes: list[Wakes]) -> None:
     engine, _ = hub.worker(wakes=wakes[1])
     pump.start(engine)
