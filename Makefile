@@ -13,7 +13,7 @@ DEV := $(VENV)/.dev-stamp
 INSTALL := $(PY) -m pip install --disable-pip-version-check --prefer-binary --progress-bar off
 SHORT := sed -u -n 's/^Collecting \([^ ;]*\).*/    \1/p'
 
-.PHONY: help setup demo test check e2e peer bench docs clean
+.PHONY: help setup demo test check e2e peer bench guard docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -41,8 +41,11 @@ e2e: $(DEV)  ## the slow suites: real processes, killed and flushed
 peer: $(DEV)  ## the suites against a real ERP, which is installed from PyPI into var/peer
 	@$(PY) -m pytest -m peer
 
-bench: $(DEV)  ## measure; prints hardware, settings and figures
-	@$(PY) -m bench
+bench: $(DEV)  ## measure beside a yardstick; prints machine, settings and figures (ARGS="--quick" takes less)
+	@$(PY) -m bench $(ARGS)
+
+guard: $(DEV)  ## a short bench: fails when the hub fell behind the yardstick, or lost an event
+	@$(PY) -m bench --guard
 
 docs: $(DEV)  ## write docs/reference.md from the schemas and registries
 	@$(PY) -m docs.generate

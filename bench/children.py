@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from app.bootstrap import die_with_parent
+from bench import processes
 from bench.load import Job, Result
 from bench.plan import DEADLINES, PROJECT
 
@@ -101,7 +102,8 @@ def send(job: Job, env: Mapping[str, str]) -> Result:
 class Stubs:
     """The stubs' control end points."""
 
-    def __init__(self, ports: Mapping[str, int]) -> None:
+    def __init__(self, ports: Mapping[str, int], pid: int) -> None:
+        self._process = processes.Process(pid, "stubs")
         self.erp_url, self.wms_url = (f"http://127.0.0.1:{ports[name]}" for name in ("erp", "wms"))
         self._ports = ports
 
@@ -116,6 +118,10 @@ class Stubs:
     def asked(self) -> int:
         """How many look-ups came."""
         return int(self._get("erp", "/_bench/count")["count"])
+
+    def cpu_ms(self) -> float | None:
+        """CPU time that they have used so far; None where the system does not tell."""
+        return processes.cpu_ms(self._process) if processes.available() else None
 
     def _get(self, name: str, target: str) -> Any:
         connection = HTTPConnection("127.0.0.1", self._ports[name], timeout=10)
@@ -138,4 +144,4 @@ def stubs(folder: Path, env: Mapping[str, str], delay_ms: float) -> Iterator[Stu
                 raise BenchError(f"the stubs ended\n{tail(log)}")
             return port_file.read_text() if port_file.exists() else None
 
-        yield Stubs(json.loads(until("the stubs listen", look, DEADLINES.start_s, log)))
+        yield Stubs(json.loads(until("the stubs listen", look, DEADLINES.start_s, log)), child.pid)

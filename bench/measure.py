@@ -1,184 +1,115 @@
-"""One run on one ledger: start, warm up, burst, receive only, steady trickle, and the proof that nothing was lost."""
+"""One run on one ledger, and one of the yardstick: each with stubs and a folder of its own, and ended in any case."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from bench import processes
-from bench.children import Stubs, send, stubs
-from bench.events import rma
-from bench.hub import WEBHOOK, Hub, clean_environment, running
-from bench.load import Job, Result
-from bench.plan import DEADLINES, SECRET, WARM_UP, Plan
-from bench.stats import percentile
+from bench import hub
+from bench.children import stubs
+from bench.phases import Phases, Run
+from bench.plan import WARM_UP, Plan
+from bench.stack import clean_environment
+from bench.yardstick import stack as yardstick
 
-_SETTLE_S = 2.0
-#: What is written after the last call: the outcome's commit.
-_LAST_COMMIT_S = 0.3
-
-
-@dataclass(slots=True)
-class Run:
-    """What one run gave. `figures` by the names that the report knows."""
-
-    figures: dict[str, float] = field(default_factory=dict)
-    acknowledged: int = 0
-    missing: list[str] = field(default_factory=list)  # acknowledged, and never arrived
-    twice: list[str] = field(default_factory=list)  # arrived more than once
-    refused: dict[str, int] = field(default_factory=dict)  # answers other than 2xx, by status
-    lookups: int = 0
-
-    @property
-    def exact(self) -> bool:
-        """Whether every acknowledged event arrived exactly once."""
-        return not self.missing and not self.twice
+Say = Callable[[str], None]
+#: Gives the URL of an empty database for each hub that is started; None: SQLite, in the folder of the hub.
+NewDatabase = Callable[[], str | None]
 
 
-def one_run(plan: Plan, database_url: str | None, say: Callable[[str], None]) -> Run:
-    """Measure once, with an empty ledger, in a folder of its own. Raises `BenchError`."""
-    folder = Path(tempfile.mkdtemp(prefix="backhaul-bench-"))
+def one_run(plan: Plan, database: NewDatabase, say: Say) -> Run:
+    """Measure the hub once, with an empty ledger. Raises `BenchError`."""
     run = Run()
-    try:
-        with (
-            stubs(folder, clean_environment(), plan.target_ms) as targets,
-            running(plan, folder, database_url, targets) as hub,
-        ):
-            run.figures["start_s"] = hub.start_s
-            Phases(plan, hub, targets, run, say).all()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    if "burst" in plan.parts:
+        with _hub(plan, 0.0, database(), run, say) as phases:
+            phases.warm_up()
+            phases.idle()
+            phases.burst(plan.events)
+            phases.known(plan.events)
+            phases.receive_only(plan.events)
+            phases.trickle(plan.rate, plan.seconds)
+            phases.verify()
+    if "slow" in plan.parts:
+        few = replace(plan, threads=plan.few_threads)
+        _slow(replace(plan, threads=plan.slow_threads), "slow_per_s", database(), run, say)
+        _slow(replace(few, workers=1), "slow_by_one_per_s", database(), run, say)
+        _slow(replace(few, workers=2), "slow_by_two_per_s", database(), run, say)
+        one, two = (run.figures.get(f"slow_by_{count}_per_s") for count in ("one", "two"))
+        if one and two:
+            run.figures["slow_ratio"] = two / one
     return run
 
 
-class Phases:
-    """The phases of a run, in order."""
+def yardstick_run(plan: Plan, say: Say) -> Run:
+    """Measure the yardstick once: the burst and the low rate. Raises `BenchError`."""
+    run = Run()
+    with _yardstick(plan, run, say) as phases:
+        phases.warm_up(WARM_UP // 2)
+        phases.idle()
+        phases.burst(plan.yardstick_events)
+        phases.receive_only(plan.yardstick_events)
+        phases.trickle(plan.rate, min(plan.seconds, 5.0))
+        phases.verify()
+    return run
 
-    def __init__(self, plan: Plan, hub: Hub, targets: Stubs, run: Run, say: Callable[[str], None]) -> None:
-        self._plan, self._hub, self._targets, self._run, self._say = plan, hub, targets, run, say
-        self._env = clean_environment()
-        self._acknowledged: list[str] = []  # the serials of events that must be delivered
 
-    def all(self) -> None:
-        """Carry them out."""
-        self._warm_up()
-        self._idle()
-        self._burst()
-        self._receive_only()
-        self._trickle()
-        self._verify()
-        self._run.lookups = self._targets.asked()
+def short_run(plan: Plan, say: Say) -> Run:
+    """The burst alone, on SQLite: what the guard needs. Raises `BenchError`."""
+    run = Run()
+    with _hub(plan, 0.0, None, run, say) as phases:
+        phases.warm_up()
+        phases.burst(plan.events)
+        phases.verify()
+    return run
 
-    def _warm_up(self) -> None:
-        self._say("warming up")
-        self._deliver(self._job("w", WARM_UP, 8))
 
-    def _idle(self) -> None:
-        if processes.available():
-            time.sleep(_SETTLE_S)
-            self._memory("idle", processes.sum_by_name(self._hub.processes(), processes.pss_bytes))
+def short_yardstick_run(plan: Plan, say: Say) -> Run:
+    """The burst alone. Raises `BenchError`."""
+    run = Run()
+    with _yardstick(plan, run, say) as phases:
+        phases.warm_up(WARM_UP // 2)
+        phases.burst(plan.yardstick_events)
+        phases.verify()
+    return run
 
-    def _burst(self) -> None:
-        plan, figures = self._plan, self._run.figures
-        self._say(f"burst of {plan.events:,} events")
-        job = replace(self._job("b", plan.events, plan.connections), orders=plan.orders)
-        before = self._cpu()
-        watched = self._hub.processes if processes.available() else list
-        with processes.MemoryWatch(watched) as memory:
-            result, arrived = self._deliver(job)
-            time.sleep(_LAST_COMMIT_S)
-        self._cpu_per_event(before, len(result.acknowledged))
-        if memory.most:
-            self._memory("peak", memory.most)
-        if arrived:
-            figures["deliveries_per_s"] = len(arrived) / (max(arrived.values()) - result.started)
-        self._acknowledgements("acks", result)
 
-    def _receive_only(self) -> None:
-        self._say("receiving only")
-        job = replace(self._job("p", self._plan.events, self._plan.connections), kind="ping")
-        result = send(job, self._env)
-        self._note(result)
-        self._acknowledgements("receive", result)
+def _slow(plan: Plan, name: str, database_url: str | None, run: Run, say: Say) -> None:
+    with _hub(plan, plan.slow_ms, database_url, run, say) as phases:
+        phases.warm_up()
+        phases.slow(plan.slow_events * plan.workers, name)
+        phases.verify()
 
-    def _trickle(self) -> None:
-        plan, figures = self._plan, self._run.figures
-        self._say(f"{plan.rate:g} events/s for {plan.seconds:g} s")
-        events = max(1, round(plan.rate * plan.seconds))
-        job = replace(self._job("l", events, plan.connections), rate=plan.rate)
-        result, arrived = self._deliver(job)
-        took = [(arrived[serial] - result.sent[serial]) * 1000 for serial in arrived]
-        if took:
-            figures["latency_p50_ms"], figures["latency_p99_ms"] = percentile(took, 0.5), percentile(took, 0.99)
-        acks = list(result.acknowledged.values())
-        if acks:
-            figures["trickle_ack_p50_ms"], figures["trickle_ack_p99_ms"] = percentile(acks, 0.5), percentile(acks, 0.99)
 
-    # --- pieces ----------------------------------------------------------------------------------
+@contextmanager
+def _hub(plan: Plan, delay_ms: float, database_url: str | None, run: Run, say: Say) -> Iterator[Phases]:
+    with (
+        _folder() as folder,
+        stubs(folder, clean_environment(), delay_ms) as targets,
+        hub.running(plan, folder, database_url, targets) as stack,
+    ):
+        run.figures.setdefault("start_s", stack.start_s)
+        yield Phases(stack, targets, plan.connections, run, say)
 
-    def _job(self, prefix: str, events: int, connections: int) -> Job:
-        return Job(self._hub.port, WEBHOOK, SECRET, prefix, events, connections, most_s=DEADLINES.load_s)
 
-    def _deliver(self, job: Job) -> tuple[Result, dict[str, float]]:
-        """Send, and wait until all has arrived or nothing more does; when each event arrived first."""
-        before = self._targets.delivered()
-        result = send(job, self._env)
-        self._note(result)
-        self._acknowledged += result.acknowledged
-        self._wait(before + len(result.acknowledged))
-        first = {number: at for at, number, _ in reversed(self._targets.received(before))}
-        return result, {serial: first[rma(serial)] for serial in result.sent if rma(serial) in first}
+@contextmanager
+def _yardstick(plan: Plan, run: Run, say: Say) -> Iterator[Phases]:
+    with (
+        _folder() as folder,
+        stubs(folder, clean_environment(), 0.0) as targets,
+        yardstick.running(folder, targets) as stack,
+    ):
+        run.figures["start_s"] = stack.start_s
+        yield Phases(stack, targets, plan.connections, run, say)
 
-    def _wait(self, wanted: int) -> None:
-        seen, since = -1, time.monotonic()
-        while (now := self._targets.delivered()) < wanted:
-            if now != seen:
-                seen, since = now, time.monotonic()
-            elif time.monotonic() - since > DEADLINES.stall_s:
-                return
-            time.sleep(0.05)
 
-    def _verify(self) -> None:
-        """Every acknowledged event must have arrived exactly once. Asked at the end, so that late repetitions show."""
-        times = Counter(number for _, number, _ in self._targets.received())
-        self._run.acknowledged = len(self._acknowledged)
-        self._run.missing = [serial for serial in self._acknowledged if rma(serial) not in times]
-        self._run.twice = [number for number, count in times.items() if count > 1]
-
-    def _note(self, result: Result) -> None:
-        for status, count in result.statuses.items():
-            if not status.startswith("2"):
-                self._run.refused[status] = self._run.refused.get(status, 0) + count
-
-    def _acknowledgements(self, name: str, result: Result) -> None:
-        latencies, took_s = list(result.acknowledged.values()), result.ended - result.started
-        if latencies:
-            self._run.figures |= {
-                f"{name}_per_s": len(latencies) / took_s,
-                f"{name}_p50_ms": percentile(latencies, 0.5),
-                f"{name}_p99_ms": percentile(latencies, 0.99),
-            }
-
-    def _cpu(self) -> dict[processes.Process, float]:
-        if not processes.available():
-            return {}
-        return {process: processes.cpu_ms(process) or 0.0 for process in self._hub.processes()}
-
-    def _cpu_per_event(self, before: Mapping[processes.Process, float], events: int) -> None:
-        if not before or not events:
-            return
-        used: dict[str, float] = {}
-        for process, now in self._cpu().items():
-            used[process.name] = used.get(process.name, 0.0) + (now - before.get(process, 0.0)) / events
-        self._run.figures |= {f"cpu_{name}_ms": spent for name, spent in used.items()}
-        self._run.figures["cpu_all_ms"] = sum(used.values())
-
-    def _memory(self, when: str, by_name: Mapping[str, float]) -> None:
-        figures = {f"{when}_{name}_mb": size / 1e6 for name, size in by_name.items()}
-        own = sum(size for name, size in by_name.items() if name != "postgres")
-        self._run.figures |= figures | {f"{when}_mb": own / 1e6}
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="backhaul-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

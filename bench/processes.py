@@ -77,7 +77,7 @@ def sum_by_name(processes: list[Process], measure: Callable[[Process], float | N
 class MemoryWatch:
     """Notes the most memory that a set of processes had together while it is entered."""
 
-    def __init__(self, processes: Callable[[], list[Process]], every_s: float = 0.25) -> None:
+    def __init__(self, processes: Callable[[], list[Process]], every_s: float = 1.0) -> None:
         self._processes, self._every_s = processes, every_s
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
