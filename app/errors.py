@@ -52,5 +52,9 @@ class LedgerUnavailable(HubError):
     """The ledger cannot be read or written now (locked, full, gone): nothing was accepted."""
 
 
+class Outdated(HubError):
+    """What a transaction foresaw has changed before it began: nothing was written, it has to be made anew."""
+
+
 class QueueUnavailable(HubError):
     """Redis cannot be reached now; the ledger still holds what is to be done."""

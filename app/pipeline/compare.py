@@ -32,12 +32,12 @@ def write_documents(
     A document older than what is known is kept and marked stale: it changes nothing. `news` is filled with how many
     new changes each of the others brought, by its id.
     """
-    keys = list(dict.fromkeys(_key(document) for document in documents))
+    keys = list(dict.fromkeys(object_key(document) for document in documents))
     tx.lock_objects(keys)
     heads = tx.heads(keys)
     busy: set[str] = set()
     for document in documents:
-        key = _key(document)
+        key = object_key(document)
         head = heads.get(key)
         if is_stale(document, head, now):
             document = replace(document, stale=True)
@@ -70,12 +70,12 @@ def clashing(
     They give a version that is known already another content, or differ from a picture that is newer by our clock
     alone. Of those in `settled` the source was asked a moment ago: they count, unless it was asked again since.
     """
-    keys = list(dict.fromkeys(_key(document) for document in documents))
+    keys = list(dict.fromkeys(object_key(document) for document in documents))
     tx.lock_objects(keys)
     heads = tx.heads(keys)
     found: set[str] = set()
     for document in documents:
-        head = heads.get(key := _key(document))
+        head = heads.get(key := object_key(document))
         torn = document.document_id not in settled and clashes(document, head)
         if torn or is_older_by_clock(document, head, now):
             found.add(document.document_id)
@@ -84,5 +84,6 @@ def clashing(
     return found
 
 
-def _key(document: Document) -> ObjectKey:
+def object_key(document: Document) -> ObjectKey:
+    """The object that a document is a picture of."""
     return document.kind, document.connection, document.object_id

@@ -29,6 +29,9 @@ class Transaction(Protocol):
     def lock_objects(self, keys: Iterable[ObjectKey]) -> None:
         """Hold others off these objects until the end of the transaction."""
 
+    def foresee(self, keys: Iterable[ObjectKey]) -> None:
+        """Learn of these objects before the transaction begins. What begins it may then raise `Outdated`."""
+
     def heads(self, keys: Iterable[ObjectKey]) -> dict[ObjectKey, Document]:
         """The newest document that is not stale, of each object that has one."""
 

@@ -15,11 +15,11 @@ from app.core.jsontext import loads
 from app.core.polls import BROUGHT_BY
 from app.core.ports import Clock, Ids
 from app.core.site import Site
-from app.errors import DataError, UnknownWord
+from app.errors import DataError, Outdated, UnknownWord
 from app.model import Attempt, Document, EventFinish, EventWork, Fault, Json
 from app.pipeline.call import Blocked, Caller
 from app.pipeline.capture import NOTHING, Captured, captured, keep_captured
-from app.pipeline.compare import clashing, write_documents
+from app.pipeline.compare import clashing, object_key, write_documents
 from app.pipeline.picture import make_document
 from app.pipeline.ports import PipelineLedger, Transaction
 from app.pipeline.receive import event_type
@@ -91,11 +91,27 @@ class Reader:
 
     def commit(self, token: str, results: Sequence[ReadResult]) -> list[str]:
         """Write finished reads with their documents, changes and deliveries; the lanes that got work."""
+        try:
+            return self._commit(token, results, foresee=True)
+        except Outdated:
+            return self._commit(token, results, foresee=False)
+
+    def _commit(self, token: str, results: Sequence[ReadResult], *, foresee: bool) -> list[str]:
+        """With `foresee` what follows is worked out before the transaction begins, as if all were still held."""
         tally = counting.Tally()
         with self._ledger.write() as tx:
+            if foresee:
+                tx.foresee([object_key(result.document) for result in results if result.document])
             results = self._without_clashes(tx, results)
-            held = tx.finish_events(token, [result.finish for result in results])
-            written = []
+            finishes = [result.finish for result in results]
+            if foresee:
+                busy = self._write(tx, results, tally)
+                held = tx.finish_events(token, finishes)
+                if len(held) < len(finishes):
+                    raise Outdated("some of them are no longer held")
+            else:
+                held = tx.finish_events(token, finishes)
+                busy = self._write(tx, [result for result in results if result.finish.event_id in held], tally)
             for result in results:
                 if result.finish.event_id not in held:
                     tally.add(counting.FENCED, connection=result.connection)
@@ -104,15 +120,13 @@ class Reader:
                 tally.add(counting.EVENTS, connection=result.connection, state=result.finish.state)
                 for attempt in result.finish.attempts:
                     count_attempt(tally, attempt)
-                if result.document:
-                    written.append((result, result.document))
-            busy = self._write(tx, written, tally) if written else set()
             tx.count(tally.amounts(), self._shard)
         return [f"out:{connection}" for connection in sorted(busy)]
 
-    def _write(
-        self, tx: Transaction, written: Sequence[tuple[ReadResult, Document]], tally: counting.Tally
-    ) -> set[str]:
+    def _write(self, tx: Transaction, results: Sequence[ReadResult], tally: counting.Tally) -> set[str]:
+        written = [(result, result.document) for result in results if result.document]
+        if not written:
+            return set()
         news: dict[str, int] = {}
         busy = write_documents(
             tx, self._site, self._ids, [document for _, document in written], tally, news, self._clock.now()

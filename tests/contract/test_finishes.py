@@ -141,9 +141,19 @@ def test_nothing_of_a_block_that_raises_is_written(ledger: Ledger, clock: HandCl
 
 
 def test_transactions_do_not_nest(ledger: Ledger, clock: HandClock) -> None:
-    with pytest.raises(RuntimeError, match="do not nest"), ledger.write():
+    with pytest.raises(RuntimeError, match="do not nest"), ledger.write() as tx:
+        tx.heads([("return", "shop", "R-1")])
         received(ledger, clock)
     assert received(ledger, clock)
+
+
+def test_a_transaction_in_which_nothing_was_asked_for_yet_keeps_nobody_waiting(
+    ledger: Ledger, clock: HandClock
+) -> None:
+    with ledger.write() as tx:
+        event_id = received(ledger, clock)
+        tx.count({("events", "{}"): 1}, "s")
+    assert event_id and ledger.counters()
 
 
 def test_what_was_waited_for_may_come_while_the_worker_still_thinks(ledger: Ledger, clock: HandClock) -> None:

@@ -43,7 +43,8 @@ def test_a_thread_that_keeps_the_ledger_busy_does_not_hang_the_others(sqlite_led
     inside, leave = Event(), Event()
 
     def hold() -> None:
-        with ledger.write():
+        with ledger.write() as tx:
+            tx.heads([("return", "shop", "R-1")])
             inside.set()
             leave.wait(10)
 
@@ -117,6 +118,7 @@ def test_a_server_that_cuts_its_connections_is_back_with_the_next_ones(
         # A pooled connection is looked at before it is used.
         received(ledger, clock)
         with pytest.raises(LedgerUnavailable), ledger.write() as tx:
+            tx.heads([("return", "shop", "R-1")])
             other.execute(cut)
             tx.count({("seen", "{}"): 1.0}, "here")
     assert received(ledger, clock)

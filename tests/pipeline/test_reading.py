@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -131,3 +132,30 @@ def test_whatever_order_pictures_come_in_the_facts_and_calls_are_the_same(
     assert sorted(found) == ["parcel.labelled"] * newest + ["return.labelled", "return.registered"]
     announced = [r for r in hub.targets.sent("/announcements")[before:] if r.url.endswith("/announcements")]
     assert len(announced) == 1
+
+
+def test_what_another_worker_wrote_between_the_foresight_and_the_commit_is_compared_with(
+    hub: MiniHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both read the same return; the first to commit tells its registration, the second only what is new to that."""
+    first, second = hub.receive(**{"return": "R-1"}), hub.receive(**{"return": "R-1"})
+    works = {work.event_id: work for work in hub.ledger.claim_events("shop", 10, 60.0, "t1")}
+    early = hub.reader.read(works[first])
+    hub.shows(parcels=LABELLED)
+    late = hub.reader.read(works[second])
+    write, tries = hub.reader._write, list[int]()
+
+    def overtaken(tx: Any, results: Any, tally: Any) -> set[str]:
+        found = write(tx, results, tally)
+        tries.append(len(results))
+        if len(tries) == 1:
+            with ThreadPoolExecutor(1) as other:
+                other.submit(hub.reader.commit, "t1", [early]).result(10)
+        return found
+
+    monkeypatch.setattr(hub.reader, "_write", overtaken)
+    if hub.ledger._db.dialect == "postgresql":
+        pytest.skip("there the second would wait for the first")
+    hub.reader.commit("t1", [late])
+    assert changes(hub) == ["return.registered", "return.labelled", "parcel.labelled"]
+    assert tries == [1, 1, 1] and hub.event(first)["state"] == hub.event(second)["state"] == "done"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
 
 from app.adapters.ledger import engine
 from app.adapters.ledger.acts import Acting
@@ -23,8 +26,9 @@ from app.adapters.ledger.sharing import Sharing
 from app.adapters.ledger.soundness import CHECKS, Verifying
 from app.adapters.ledger.story import Stories, StoryRows
 from app.adapters.ledger.tasks import Tasks, TaskWriting
+from app.adapters.ledger.transaction import ObjectKey, bounded_key, lasts
 from app.core.ports import Clock
-from app.errors import ConfigError, LedgerUnavailable
+from app.errors import ConfigError, LedgerUnavailable, Outdated
 
 __all__ = [
     "CHECKS",
@@ -45,7 +49,39 @@ _JUMP_MS = 1_000
 
 
 class Transaction(Finishing, TaskWriting, PollWriting):
-    """One transaction of the ledger: all of it is written, or none."""
+    """One transaction of the ledger: all of it is written, or none.
+
+    It begins when something is first read or written: what can be made ready before that keeps nobody waiting.
+    """
+
+    def __init__(self, db: Database, begin: Callable[[], tuple[Connection, int]], now: Callable[[], int]) -> None:
+        """`begin` gives the connection and the time of what is written, `now` that of what is foreseen, in ms."""
+        super().__init__(db)
+        self._begin, self._clock_ms = begin, now
+        self._foreseen: dict[ObjectKey, int] = {}  # the number of each object's last document
+
+    def foresee(self, keys: Iterable[ObjectKey]) -> None:
+        """Learn of these objects before the transaction begins: what follows from that then keeps nobody waiting.
+
+        To be called first. When one of them has changed by the time at which the transaction begins, whatever begins
+        it raises `Outdated`. Does nothing on PostgreSQL, where only who writes the same objects waits.
+        """
+        fresh = {bounded_key(key) for key in keys}
+        if self._db.dialect == "postgresql" or not fresh:
+            return
+        self._now = self._clock_ms()
+        with self._db.read() as connection:
+            self._learn(connection, fresh)
+        self._foreseen = {key: self._objects[key].last for key in fresh}
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_connection", "_now"):
+            raise AttributeError(name)
+        self._connection, now = self._begin()
+        self.__dict__.setdefault("_now", now)
+        if self._foreseen and lasts(self._connection, self._foreseen.keys()) != self._foreseen:
+            raise Outdated("one of these objects was written meanwhile")
+        return self.__dict__[name]
 
 
 class Ledger(
@@ -74,11 +110,16 @@ class Ledger(
         before.
         """
         before = self._offset()
-        with self._db.write() as connection:
-            now = self._now()
-            if self._offset() < before - _JUMP_MS:
-                raise LedgerUnavailable("the clock was put back while the ledger was waited for")
-            transaction = Transaction(self._db, connection, now)
+        with ExitStack() as open_:
+
+            def begin() -> tuple[Connection, int]:
+                connection = open_.enter_context(self._db.write())
+                now = self._now()
+                if self._offset() < before - _JUMP_MS:
+                    raise LedgerUnavailable("the clock was put back while the ledger was waited for")
+                return connection, now
+
+            transaction = Transaction(self._db, begin, self._now)
             yield transaction
             transaction.flush()
 

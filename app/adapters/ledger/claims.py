@@ -226,10 +226,14 @@ class Claiming(Store):
         """
         with self._db.write() as db:
             found = _claim_deliveries.rows(db, self._claim_of(connection, limit, lease_s, token))
-            rows = _claimed.rows(db, {"ids": [row.id for row in found], "holder": token}) if found else []
+        if not found:
+            return []
+        # They are this token's now: what they need is looked up while others write.
+        with self._db.read() as db:
+            rows = _claimed.rows(db, {"ids": [row.id for row in found], "holder": token})
             later = [row.own_id for row in rows if not _untouched(row)]
             made = _calls.rows(db, {"ids": later}) if later else []
-        # Parsed after the transaction, and once for all changes of a picture.
+        # Parsed once for all changes of a picture.
         pictures = {row.id: row for row in rows}
         parsed = {key: to_document(row) for key, row in pictures.items()}
         told: dict[str, dict[int, CallRow]] = {}

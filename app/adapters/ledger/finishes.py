@@ -134,7 +134,9 @@ class Finishing(ReferenceWriting):
         return set(held)
 
     def _keep_attempts(self, made: Iterable[Attempt]) -> None:
-        _insert_attempts.run(self._connection, [from_attempt(attempt) for attempt in made])
+        rows = [from_attempt(attempt) for attempt in made]
+        if rows:
+            _insert_attempts.run(self._connection, rows)
 
     def _freed(self, waits: Iterable[str]) -> dict[str, int]:
         """When the connections that something waits for were last resumed, under the words that it waits with."""

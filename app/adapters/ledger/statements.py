@@ -41,7 +41,7 @@ Given = Mapping[str, Any]
 #: One row: its values in the order of the columns, or by their names.
 Row = tuple[Any, ...] | Mapping[str, Any]
 #: So many rows SQLite takes in one statement.
-_MOST = 512
+_MOST = 128
 _NAMED = re.compile(r":(\w+)")
 _named: Any = namedtuple  # which mypy takes for literal names only
 

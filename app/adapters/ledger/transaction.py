@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,6 +54,13 @@ _heads = Statement(_select_heads)
 _facts = Statement(
     lambda dialect: select(*(changes.c[name] for name in (*_names, "key"))).where(*_these(dialect, changes))
 )
+_lasts = Statement(
+    lambda dialect: (
+        select(*(documents.c[name] for name in _names), func.max(documents.c.seq).label("last"))
+        .where(*_these(dialect, documents))
+        .group_by(*(documents.c[name] for name in _names))
+    )
+)
 _lock = Statement(
     lambda _dialect: text("SELECT pg_advisory_xact_lock(key) FROM unnest(:keys) AS key").bindparams(
         bindparam("keys", type_=ARRAY(BigInteger))
@@ -99,10 +106,14 @@ class Writing:
     open, nobody else can write to SQLite.
     """
 
-    def __init__(self, db: Database, connection: Connection, now: int) -> None:
+    _connection: Connection
+    _now: int
+
+    def __init__(self, db: Database, connection: Connection | None = None, now: int = 0) -> None:
+        """Without a `connection` whoever inherits this sees to it that there is one."""
         self._db = db
-        self._connection = connection
-        self._now = now
+        if connection is not None:
+            self._connection, self._now = connection, now
         self._locked: set[ObjectKey] = set()
         self._objects: dict[ObjectKey, _Known] = {}
         self._numbered: Counter[str] = Counter()
@@ -128,14 +139,14 @@ class Writing:
         """The newest document that is not stale, of each object that has one. Locks the objects."""
         keys = list(keys)
         self._open(keys)
-        found = {key: self._objects[_bounded(key)] for key in keys}
+        found = {key: self._objects[bounded_key(key)] for key in keys}
         return {key: replace(one.head, seq=one.head_seq) for key, one in found.items() if one.head is not None}
 
     def add_documents(self, documents: Sequence[Document]) -> None:
         """Keep these documents. Each gets the number that follows the object's last one, stale ones included."""
         self._open([_key(document) for document in documents])
         for document in documents:
-            known = self._objects[_bounded(_key(document))]
+            known = self._objects[bounded_key(_key(document))]
             known.last += 1
             self._documents.append(from_document(document, known.last, self._now))
             if not document.stale:
@@ -145,7 +156,7 @@ class Writing:
         """Keep the changes that are new; their ids by key. One whose key the object has had before is left out."""
         key = _key(document)
         self._open([key])
-        known = self._objects[_bounded(key)].facts
+        known = self._objects[bounded_key(key)].facts
         # Named after its document: unique, and in order of time for the index.
         stem, number = document.document_id.removeprefix("doc_"), self._numbered[document.document_id]
         new: dict[str, str] = {}
@@ -235,29 +246,45 @@ class Writing:
 
     def _open(self, keys: Sequence[ObjectKey]) -> None:
         """Lock these objects and learn what is known of them, unless that was done before."""
-        fresh = {_bounded(key) for key in keys} - self._objects.keys()
+        fresh = {bounded_key(key) for key in keys} - self._objects.keys()
         if not fresh:
             return
         self.lock_objects(fresh)
+        self._learn(self._connection, fresh)
+
+    def _learn(self, connection: Connection, fresh: Set[ObjectKey]) -> None:
         self._objects.update((key, _Known()) for key in fresh)
-        columns = zip(*fresh, strict=True)
-        wanted = {f"{name}s": sorted(set(column)) for name, column in zip(_names, columns, strict=True)}
-        for row in _heads.rows(self._connection, wanted):
+        wanted = _wanted(fresh)
+        for row in _heads.rows(connection, wanted):
             if (key := (row.kind, row.connection, row.object_id)) in fresh:
                 self._objects[key] = _Known(row.last, to_document(row), row.seq)
-        for row in _facts.rows(self._connection, wanted):
+        for row in _facts.rows(connection, wanted):
             if (key := (row.kind, row.connection, row.object_id)) in fresh:
                 self._objects[key].facts.add(row.key)
+
+
+def lasts(connection: Connection, keys: Set[ObjectKey]) -> dict[ObjectKey, int]:
+    """The number of the last document of each of these objects, 0 where there is none."""
+    rows = _lasts.rows(connection, _wanted(keys)) if keys else []
+    return dict.fromkeys(keys, 0) | {
+        key: row.last for row in rows if (key := (row.kind, row.connection, row.object_id)) in keys
+    }
+
+
+def _wanted(keys: Set[ObjectKey]) -> dict[str, list[str]]:
+    columns = zip(*keys, strict=True)
+    return {f"{name}s": sorted(set(column)) for name, column in zip(_names, columns, strict=True)}
 
 
 def _key(document: Document) -> ObjectKey:
     return document.kind, document.connection, document.object_id
 
 
-def _bounded(key: ObjectKey) -> ObjectKey:
+def bounded_key(key: ObjectKey) -> ObjectKey:
+    """The key as the tables hold it."""
     return key[0], key[1], bounded(key[2])
 
 
 def _lock_key(key: ObjectKey) -> int:
-    digest = hashlib.blake2b("\0".join(_bounded(key)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = hashlib.blake2b("\0".join(bounded_key(key)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
