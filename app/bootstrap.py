@@ -97,15 +97,11 @@ def settings(env: Mapping[str, str], site: Path | None = None) -> Settings:
     )
 
 
-def site(
-    settings: Settings, env: Mapping[str, str], *, allow_missing_env: bool = False, need_connections: bool = True
-) -> Site:
-    """The compiled site. Raises `ConfigError` with every problem in its files."""
+def site(settings: Settings, env: Mapping[str, str], **how: bool) -> Site:
+    """The compiled site; for `how` see `load_site`. Raises `ConfigError` with every problem in its files."""
     from app.adapters import files
 
-    return files.load_site(
-        settings.site, env=env, allow_missing_env=allow_missing_env, need_connections=need_connections
-    )
+    return files.load_site(settings.site, env=env, **how)
 
 
 def case_files(settings: Settings) -> CaseFiles:
@@ -262,7 +258,6 @@ def services(site: Site, settings: Settings, env: Mapping[str, str], *, part: Pa
 
 def settle_in() -> None:
     """To be called once, with everything loaded: no search for garbage need walk through what stays to the end."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
 
@@ -279,6 +274,13 @@ def die_with_parent(*, at_once: bool = False, parent: int = 0) -> None:
     from app.adapters import children
 
     children.die_with_parent(at_once=at_once, parent=parent)
+
+
+def share_memory() -> None:
+    """To be called before threads start and children are forked: many threads then need less memory."""
+    from app.adapters import children
+
+    children.share_memory()
 
 
 def project_folder() -> Path:

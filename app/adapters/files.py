@@ -57,16 +57,19 @@ def load_site(
     env: Mapping[str, str] | None = None,
     allow_missing_env: bool = False,
     need_connections: bool = True,
+    whole: bool = True,
 ) -> Site:
-    """The compiled site. Raises `ConfigError` with every fault in its files.
+    """The compiled site, without `whole` only what it uses of the project. Raises `ConfigError` with every fault.
 
     With `allow_missing_env` variables that are not set stay as they are written: for tests and dry runs. Without
     `need_connections` there may be no config/connections.yaml yet: for the cases of a connector that is being written.
     """
     given = environment(root) if env is None else env
-    site, problems = read_site(
-        _files(root), given, allow_missing_env=allow_missing_env, need_connections=need_connections
-    )
+    files, wanted = _files(root), {"allow_missing_env": allow_missing_env, "need_connections": need_connections}
+    site, problems = read_site(files, given, whole=whole, **wanted)
+    if problems and not whole:
+        # What is wrong is told by all that there is, as `check` tells it.
+        site, problems = read_site(files, given, **wanted)
     if problems:
         raise ConfigError(problems)
     return site

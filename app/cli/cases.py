@@ -26,7 +26,7 @@ def test_command(cli: Cli, names: tuple[str, ...], as_json: bool) -> None:
     from app.pipeline.cases import run_cases
 
     # Cases bring their own settings: a secret that is not set, or no connection yet, is no reason to skip them.
-    site = cli.site(allow_missing_env=True, need_connections=False)
+    site = cli.site(allow_missing_env=True, need_connections=False, whole=True)
     bootstrap.quiet_log()
     run = [
         case

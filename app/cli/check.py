@@ -18,7 +18,7 @@ def check_command(cli: Cli, as_json: bool) -> None:
     folder = cli.settings.site
     found: tuple[Problem, ...] = ()
     try:
-        site = cli.site()
+        site = cli.site(whole=True)
     except ConfigError as error:
         found = error.problems
     if as_json:

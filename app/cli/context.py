@@ -58,14 +58,13 @@ class Cli:
             # Asked while a fault is being reported: what keeps the environment from being read may be that fault.
             return False
 
-    def site(self, *, allow_missing_env: bool = False, need_connections: bool = True) -> Site:
-        """The compiled site. Raises `ConfigError` with every problem in its files."""
+    def site(self, *, allow_missing_env: bool = False, need_connections: bool = True, whole: bool = False) -> Site:
+        """The compiled site, with `whole` also what it uses nothing of. Raises `ConfigError` with every problem."""
         from app import bootstrap
 
         if self._site is None:
-            self._site = bootstrap.site(
-                self.settings, self.env, allow_missing_env=allow_missing_env, need_connections=need_connections
-            )
+            how = {"allow_missing_env": allow_missing_env, "need_connections": need_connections, "whole": whole}
+            self._site = bootstrap.site(self.settings, self.env, **how)
         return self._site
 
     @property

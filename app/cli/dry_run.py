@@ -33,7 +33,7 @@ def show(
     answers: tuple[str, ...] = (),
 ) -> None:
     """Print the requests that the route would make for the fixture, and what is wrong with them."""
-    site = cli.site(allow_missing_env=True)
+    site = cli.site(allow_missing_env=True, whole=True)
     route = next((route for route in site.routes if route.name == route_name), None)
     if route is None:
         known = ", ".join(route.name for route in site.routes)

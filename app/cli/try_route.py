@@ -33,7 +33,7 @@ def try_command(cli: Cli, /, **options: Any) -> None:
     from app.cli.dry_bridge import show_bridge
     from app.cli.dry_run import show
 
-    site = cli.site(allow_missing_env=True)
+    site = cli.site(allow_missing_env=True, whole=True)
     bridge = next((bridge for bridge in site.bridges if bridge.name == options["route_name"]), None)
     if bridge is not None and all(route.name != bridge.name for route in site.routes):
         given = {name: options[name] for name in ("fixture", "settings", "refs", "answers")}

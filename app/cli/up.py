@@ -74,6 +74,7 @@ def _port(cli: Cli, site: Site, port: int | None) -> int:
 def _start(supervisor: Supervisor, cli: Cli, workers: int, web: list[str], leave: Callable[[], None]) -> None:
     for module in _SHARED:
         import_module(module)
+    bootstrap.share_memory()
     gc.collect()
     # What is there now stays: collecting it in a child would copy every page of it.
     gc.freeze()

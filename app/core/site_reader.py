@@ -55,10 +55,19 @@ def stamp(texts: Mapping[str, str]) -> str:
 
 
 def read_site(
-    files: Files, env: Mapping[str, str], *, allow_missing_env: bool = False, need_connections: bool = True
+    files: Files,
+    env: Mapping[str, str],
+    *,
+    allow_missing_env: bool = False,
+    need_connections: bool = True,
+    whole: bool = True,
 ) -> tuple[Site, list[Problem]]:
-    """The site and every fault in its files. With faults the site is incomplete and must not be used."""
-    reader = _Reader(files, env, allow_missing_env, need_connections)
+    """The site and every fault in its files. With faults the site is incomplete and must not be used.
+
+    Without `whole` connectors and mappings of the project that nothing in the site names are left out, and so are all
+    test cases: for processes that live long, of which each would hold them.
+    """
+    reader = _Reader(files, env, allow_missing_env, need_connections, whole, frozenset() if whole else _unused(files))
     site = reader.read()
     found = sorted(set(reader.problems), key=lambda problem: (problem.file, problem.line, problem.column, problem.what))
     return site, found
@@ -70,6 +79,8 @@ class _Reader:
     env: Mapping[str, str]
     allow_missing_env: bool
     need_connections: bool
+    whole: bool
+    left_out: frozenset[str]  # files
     problems: list[Problem] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)  # files that are no YAML: what they define is not missed
     from_env: set[Steps] = field(default_factory=set)
@@ -125,7 +136,7 @@ class _Reader:
                 own=files.own,
                 broken=frozenset(self.broken),
                 exists=files.exists,
-                test_nodes=self._nodes("connectors/", "tests", kit, "/tests.yaml"),
+                test_nodes=self._nodes("connectors/", "tests", kit, "/tests.yaml") if self.whole else {},
                 kit=kit,
             )
         )
@@ -180,7 +191,7 @@ class _Reader:
 
     def _nodes(self, folder: str, schema: str, kit: Kit, ending: str = ".yaml", depth: int = 0) -> dict[str, Node]:
         found: dict[str, Node] = {}
-        for file in sorted(self.files.texts):
+        for file in sorted(self.files.texts.keys() - self.left_out):
             fits = file.startswith(folder) and file.endswith(ending)
             if fits and (not depth or len(PurePosixPath(file).parts) == depth):
                 node = self._node(file, schema, kit)
@@ -224,6 +235,21 @@ class _Reader:
             seen[reference.key] = reference.where
             found.append((reference, node))
         return found
+
+
+def _unused(files: Files) -> frozenset[str]:
+    """Connectors and mappings of the project whose names stand nowhere in the site, nor in what the site names."""
+    named: dict[str, list[str]] = {}
+    for file in files.texts.keys() - files.own:
+        folder, name, *more = PurePosixPath(file).parts
+        if folder == "connectors" or (folder == "mappings" and not more):
+            named.setdefault(PurePosixPath(name).stem, []).append(file)
+    todo = [files.texts[file] for file in files.own]
+    while todo:
+        text = todo.pop()
+        for name in [name for name in named if name in text]:
+            todo += [files.texts[file] for file in named.pop(name)]
+    return frozenset(file for unused in named.values() for file in unused)
 
 
 def _spoken(key: tuple[str, str, str]) -> str:
