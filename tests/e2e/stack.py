@@ -37,7 +37,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 40.0) -> Any:
     """The condition's first true answer. Fails with `what` when the deadline passes."""
     until = time.monotonic() + seconds
     while True:
@@ -200,7 +200,7 @@ class Stack:
             assert not ended, f"ended: {ended}"
             return self.get_status("/readyz") == 200
 
-        wait_for("the hub is ready", ready, 30)
+        wait_for("the hub is ready", ready, 90)
 
     def logs(self) -> str:
         """The ends of all logs, for a failed test."""
