@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from app.core.connectors import Connection, Operation
-from app.core.expressions import Value
 from app.core.paths import escaped
 from app.errors import DataError
 from app.model import Json, Request
@@ -18,9 +17,6 @@ from app.model import Json, Request
 #: What may stand in a query as it is.
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
 _USER_AGENT = "backhaul"
-#: Paths of operations as they are rendered: made once, since every call asks for one.
-_paths: dict[int, tuple[Value, Value]] = {}
-_PATHS_MOST = 1024
 
 
 def find_operation(connection: Connection, name: str) -> Operation:
@@ -46,7 +42,7 @@ def build_request(
     """
     names: dict[str, Any] = {"args": args if args is not None else {}, "body": body}
     names["settings"] = connection.public_settings
-    path = str(_path(operation).render(names, "path"))
+    path = str(escaped(operation.path, operation.where).render(names, "path"))
     url = f"{_base_url(connection)}/{path.lstrip('/')}"
     asked = _mapping(operation, names) if operation.query else {}
     if query:
@@ -62,18 +58,6 @@ def build_request(
         body,
         idempotency_key,
     )
-
-
-def _path(operation: Operation) -> Value:
-    """The operation's path, which escapes what is put into it."""
-    path = operation.path
-    known = _paths.get(id(path))
-    if known is None:
-        if len(_paths) >= _PATHS_MOST:
-            _paths.clear()
-        # With the path itself, so that its id stays its own.
-        known = _paths[id(path)] = path, escaped(path, operation.where)
-    return known[1]
 
 
 def _base_url(connection: Connection) -> str:
