@@ -89,7 +89,7 @@ class LaneRunner:
         self._stopping = False
         self._ahead = _AHEAD_LEAST
         self._rate_since, self._rate_done = clock.monotonic(), 0
-        self._renewed_at = self._claimed_at = self._worked_at = clock.monotonic()
+        self._renewed_at = self._looked_at = self._worked_at = clock.monotonic()
 
     # --- from other threads ----------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class LaneRunner:
         if not self._dry or not self._desk.holds(self.lane):
             return None
         wait_s = _BATCH_S if self._brisk else _LOOK_S
-        return max(0.0, self._claimed_at + wait_s - self._clock.monotonic())
+        return max(0.0, self._looked_at + wait_s - self._clock.monotonic())
 
     def _look_again(self) -> None:
         self._dry = self._brisk = False
@@ -170,10 +170,12 @@ class LaneRunner:
             self.kicked = self._dry = False
         if self._dry or self._hand.ledger_is_away:
             return
+        # Before the gate is asked: a shut one counts as looked at, or the lane would be looked at without a pause.
+        self._looked_at = self._clock.monotonic()
         limit = self._limit()
         if limit <= 0:
             return
-        before, self._claimed_at = self._hand.size, self._clock.monotonic()
+        before = self._hand.size
         works = self._hand.claim(self._connection, limit, self._pace.lease_s, self._ids.new("tok"))
         if works is None:
             self._ledger_failed()
@@ -183,7 +185,7 @@ class LaneRunner:
             self._desk.is_full(self.lane)
         if works:
             self._brisk = len(works) > 1
-            self._worked_at = self._claimed_at
+            self._worked_at = self._looked_at
             self._crew.put(works)
 
     def _limit(self) -> int:

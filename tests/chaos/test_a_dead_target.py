@@ -82,15 +82,31 @@ def _rounds(
     chance: random.Random,
     every_s: float,
 ) -> Iterator[isolation.Figures]:
+    first, second = stages
     for number in range(_ROUNDS):
-        with dead(stages[0]):
-            figures = _measure(f"the {_DEAD} {way}", stages, chance, f"{way.replace(' ', '-')}{number}", every_s)
-            still = Looks(stages[0]).waiting() or Counter()
-            assert still.total() >= _COUNT // 2, f"the {_DEAD} is not dead: {still}"
-        yield figures
-        # Whatever was meant for the dead one arrives now, so that the next round finds no backlog.
-        for stage in stages:
-            isolation.waits(stage, f"all is delivered after the {_DEAD} {way}", {})
+        name = f"{way.replace(' ', '-')}{number}"
+        yield _dead_at(first, second, way, dead, chance, f"{name}a", every_s) + _dead_at(
+            second, first, way, dead, chance, f"{name}b", every_s
+        )
+
+
+def _dead_at(
+    troubled: Stage,
+    free: Stage,
+    way: str,
+    dead: Callable[[Stage], AbstractContextManager[None]],
+    chance: random.Random,
+    name: str,
+    every_s: float,
+) -> isolation.Figures:
+    with dead(troubled):
+        figures = _measure(f"the {_DEAD} {way}", (troubled, free), chance, name, every_s)
+        still = Looks(troubled).waiting() or Counter()
+        assert still.total() >= _COUNT // 2, f"the {_DEAD} is not dead: {still}"
+    # Whatever was meant for the dead one arrives now, so that the next round finds no backlog.
+    for stage in (troubled, free):
+        isolation.waits(stage, f"all is delivered after the {_DEAD} {way}", {})
+    return figures
 
 
 def _measure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import cycle
 
 import pytest
@@ -14,8 +15,9 @@ from rq.serializers import JSONSerializer
 
 from app.adapters.queue import QUEUE, LaneJob, Wakes
 from app.model import EventWork
+from app.pipeline.breaker import Verdict
 from app.pipeline.dispatch import Engine
-from tests.unit.dispatch_kit import Hub, done
+from tests.unit.dispatch_kit import CLOCK, Hub, done
 from tests.unit.engine_kit import receipts, until
 
 pytestmark = pytest.mark.slow
@@ -105,6 +107,26 @@ def test_what_comes_one_by_one_into_a_lane_that_is_held_needs_no_job(hub: Hub, p
         feed(hub, wakes[0], 1, 1, 0, first=number)
         assert done(hub, number + 1)
     assert pump.taken < 5
+
+
+def test_a_lane_that_is_held_while_its_gate_is_shut_is_looked_at_now_and_then(
+    hub: Hub, pump: Pump, wakes: list[Wakes]
+) -> None:
+    engine, work = hub.worker(wakes=wakes[1])
+    gate, looks = hub.gates[0].of("acme_eu"), 0
+
+    def shut() -> Verdict:
+        nonlocal looks
+        looks += 1
+        return Verdict("wait", "it was paused", CLOCK.now() + timedelta(hours=1))
+
+    gate.verdict = shut  # type: ignore[method-assign]
+    pump.start(engine)
+    feed(hub, wakes[0], 1, 1, 0)
+    assert until(lambda: looks > 0)
+    assert until(lambda: not pump.client.exists(f"wake:{LANE}"))
+    assert looks < 20
+    assert not work.seen
 
 
 def test_the_flag_is_gone_once_the_lane_is_dry(hub: Hub, pump: Pump, wakes: list[Wakes]) -> None:
