@@ -1,9 +1,9 @@
 """Do some returns slow others down? Two hubs beside each other: the same stream to both, trouble at only one.
 
-A machine is never equally fast for two minutes. So what is compared is sent at the same time: each message to the hub in
-trouble and, half a step apart, to the one without, either first in turn, for each is slowed by what the other still does.
-What slows the machine slows both. Trouble that keeps the machine busy would slow the other hub, too: therefore both are
-paced so that its cores are idle most of the time.
+A machine is never equally fast for two minutes. So what is compared is sent at the same time: each message to the hub
+in trouble and, half a step apart, to the one without, either first in turn, for each is slowed by what the other still
+does. What slows the machine slows both. Trouble that keeps the machine busy would slow the other hub, too: therefore
+both are paced so that its cores are idle most of the time.
 """
 
 from __future__ import annotations
