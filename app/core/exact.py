@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation, localcontext
 from typing import Any, cast
 
 from app.core.times import iso
@@ -99,6 +100,12 @@ def plain_number(value: Decimal) -> int | Decimal:
     return int(value) if value == value.to_integral_value() else value
 
 
+def added(amounts: Iterable[Decimal]) -> int | Decimal:
+    """The sum, exact to the last digit, which Python's own `sum` is for 28 digits only."""
+    with localcontext(_EXACT):
+        return plain_number(sum(amounts, Decimal(0)))
+
+
 def round_half_up(value: Decimal, places: int) -> Decimal:
     """The decimal with exactly `places` digits behind the point; a half goes away from zero, as merchants expect."""
     if not isinstance(places, int) or not 0 <= places <= 12:
@@ -108,6 +115,7 @@ def round_half_up(value: Decimal, places: int) -> Decimal:
 
 _PLACES = [Decimal(1).scaleb(-places) for places in range(13)]
 _HALF_UP = Context(prec=MAX_DIGITS, rounding=ROUND_HALF_UP)
+_EXACT = Context(prec=2 * MAX_DIGITS)
 
 
 def calculate(operator: str, left: Any, right: Any) -> Any:
@@ -140,18 +148,17 @@ _INTS = {
 
 
 def _decimals(operator: str, left: Decimal, right: Decimal) -> Decimal:
-    exact = Context(prec=2 * MAX_DIGITS)
     if operator == "/":
         division = Context(prec=60, rounding=ROUND_HALF_UP)
         result = division.divide(left, right)
         return result if division.flags[Inexact] else result.normalize(division)
     if operator == "+":
-        return exact.add(left, right)
+        return _EXACT.add(left, right)
     if operator == "-":
-        return exact.subtract(left, right)
+        return _EXACT.subtract(left, right)
     if operator == "*":
-        return exact.multiply(left, right)
-    return exact.divide_int(left, right) if operator == "//" else exact.remainder(left, right)
+        return _EXACT.multiply(left, right)
+    return _EXACT.divide_int(left, right) if operator == "//" else _EXACT.remainder(left, right)
 
 
 def _digits(value: int | Decimal) -> int:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 from jinja2 import nodes
 
 from app.core.expression_source import Function, Place
+from app.core.inspection import GLUE
 from app.core.sandbox import Sandbox
 
 
@@ -103,7 +104,7 @@ class Terms:
             ]
             value, *found_ends = self._terms([root.node, *ends])
             sliced = self._function.assign(value.code)
-            return Term(self._function.assign(f"{sliced}[{':'.join(end.code for end in found_ends)}]"))
+            return self._spent(Term(self._function.assign(f"{sliced}[{':'.join(end.code for end in found_ends)}]")))
         value, key = self._terms([root.node, root.arg])
         return Term(self._function.assign(f"getitem({value.code}, {key.code})"))
 
@@ -132,8 +133,10 @@ class Terms:
         if made is None:
             return self._guarded(tree, self._sandbox.filters[tree.name])
         self._function.cost()
-        if owing:
-            return made._replace(owed=True)
+        return made._replace(owed=True) if owing else self._spent(made)
+
+    def _spent(self, made: Term) -> Term:
+        """A text or list that was made on the way: what many steps make together is limited, not only the result."""
         self._function.line(f"if type({made.code}) is str: left -= len({made.code})")
         self._function.line(f"elif type({made.code}) not in SCALARS: left, {made.code} = made_of(left, {made.code})")
         self._function.look()
@@ -161,7 +164,7 @@ class Terms:
         return Term(found, default.sure)
 
     def _join(self, tree: nodes.Filter) -> Term | None:
-        if tree.name != "_join":
+        if tree.name != GLUE:
             return None
         parts = self._terms(cast(nodes.List, tree.node).items, True)
         return Term(self._function.assign(f"glued({', '.join(part.code for part in parts)})"), True)
@@ -245,7 +248,8 @@ class Terms:
     def _binary(self, tree: nodes.BinExpr, strict: bool) -> Term:
         left, right = self._terms([tree.left, tree.right], True)
         self._refuse(left, right)
-        return Term(self._function.assign(f"calculate({tree.operator!r}, {left.code}, {right.code})"), True)
+        made = Term(self._function.assign(f"calculate({tree.operator!r}, {left.code}, {right.code})"), True)
+        return self._spent(made) if isinstance(tree, nodes.Add) else made
 
     def _signed(self, tree: nodes.UnaryExpr, strict: bool) -> Term:
         value = self.term(tree.node, True)

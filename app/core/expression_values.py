@@ -34,10 +34,12 @@ class Told(Exception):
 def settle(run: Run, left: int, value: Any) -> tuple[int, Any]:
     """What is left after a new result that is no text, and that result as JSON has it."""
     kind = type(value)
-    if kind is dict or kind is list:
+    if kind is dict or kind is list or kind is tuple:
         size, plain = measure(value)
         if plain:
             return left - size, value
+        if size > left:
+            run.look(left - size)  # refuses it before it is copied
     made = plain_json(value)
     size, plain = measure(made)
     return left - size if plain else left, made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -105,11 +106,14 @@ def at(item: Any, path: str) -> Any:
     for step in _steps(path):
         if isinstance(item, dict) and step in item:
             item = item[step]
-        elif isinstance(item, list) and step.isdigit() and int(step) < len(item):
+        elif isinstance(item, list) and _NUMBER.fullmatch(step) and int(step) < len(item):
             item = item[int(step)]
         else:
             return Missing(f"{path!r} is missing in an item")
     return item
+
+
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 @lru_cache(maxsize=1024)
@@ -119,7 +123,9 @@ def _steps_of(path: str) -> tuple[str, ...]:
 
 def _steps(path: Any) -> tuple[str, ...]:
     # Another kind of value may be equal to a text's number, and must not take its place among what is remembered.
-    return _steps_of(path if type(path) is str else str(path))
+    text = path if type(path) is str else str(path)
+    # A path may be taken from a message: what is as long as nobody writes it is not remembered.
+    return _steps_of(text) if len(text) <= 200 else tuple(text.split("."))
 
 
 def key_of(value: Any) -> Any:

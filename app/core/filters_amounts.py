@@ -74,7 +74,7 @@ def _share(value: Any, parts: int) -> list[str]:
     # Towards zero, so that the rest has the amount's own sign.
     each = _DOWN.quantize(_DOWN.divide(amount, Decimal(parts)), step)
     rest = _EXACT.subtract(amount, _EXACT.multiply(each, Decimal(parts - 1)))
-    return [format(part, "f") for part in (*[each] * (parts - 1), rest.quantize(step, context=_EXACT))]
+    return [format(each, "f")] * (parts - 1) + [format(rest.quantize(step, context=_EXACT), "f")]
 
 
 def _balanced(value: Any, currency: str | None = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from app.core.exact import Refused, decimal_of, is_number, kind_of, plain_number, text_of
+from app.core.exact import Refused, added, decimal_of, is_number, kind_of, text_of
 from app.core.filter_kit import MAX_ITEMS, NOT_GIVEN, Example, Filter, at, key_of, rows
 from app.core.sandbox import Missing, Run, refuse_missing
 
@@ -74,12 +74,13 @@ def _present(item: Any, attribute: str | None) -> Any:
 
 def _where(value: Any, key: str, wanted: Any = NOT_GIVEN) -> list[Any]:
     found = []
+    asked = NOT_GIVEN if wanted is NOT_GIVEN else key_of(wanted)
     for item in rows(value, "where"):
         has = at(item, key)
-        if wanted is NOT_GIVEN:
+        if asked is NOT_GIVEN:
             keep = not isinstance(has, Missing) and has not in (None, "", [], {})
         else:
-            keep = not isinstance(has, Missing) and key_of(has) == key_of(wanted)
+            keep = not isinstance(has, Missing) and key_of(has) == asked
         if keep:
             found.append(item)
     return found
@@ -117,7 +118,7 @@ def _summed(members: list[Any], path: str) -> dict[str, Any]:
     for step in way:
         holder[step] = dict(holder[step])
         holder = holder[step]
-    holder[last] = plain_number(sum((decimal_of(amount) for amount in amounts), decimal_of(0)))
+    holder[last] = added(decimal_of(amount) for amount in amounts)
     first["members"] = members
     return first
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from app.core.exact import Refused, decimal_of, is_number, plain_number, round_half_up, shown
+from app.core.exact import Refused, added, decimal_of, is_number, plain_number, round_half_up, shown
 from app.core.filter_kit import Example, Filter, at, rows
 from app.core.sandbox import refuse_missing
 
@@ -26,16 +26,19 @@ def _abs(value: Any) -> int | Decimal:
     if not is_number(value):
         raise Refused(f"{shown(value)} is no number", "turn text into a number with `| decimal`")
     number = plain_number(decimal_of(value)) if isinstance(value, int) else decimal_of(value)
-    return -number if number < 0 else number
+    if number >= 0:
+        return number
+    # Python's own minus would round a decimal to 28 digits.
+    return -number if isinstance(number, int) else number.copy_negate()
 
 
 def _sum(value: Any, attribute: str | None = None) -> int | Decimal:
-    total = Decimal(0)
+    amounts = []
     for item in rows(value, "sum"):
         amount = item if attribute is None else at(item, attribute)
         refuse_missing(amount)
-        total += decimal_of(amount)
-    return plain_number(total)
+        amounts.append(decimal_of(amount))
+    return added(amounts)
 
 
 def _least(value: Any) -> Any:

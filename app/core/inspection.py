@@ -71,11 +71,17 @@ class Fault:
     todo: str = ""
 
 
+#: How many comparisons `a < b < c …` may have: each stands within the one before in the code that they become.
+MAX_IN_A_ROW = 10
+#: The filter that `~` becomes. Nobody can write its name.
+GLUE = "~"
+
+
 class _Exact(NodeTransformer):
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         # Jinja's own `~` writes null as "None".
         parts = [self.visit(part) for part in node.nodes]
-        return nodes.Filter(nodes.List(parts, lineno=1), "_join", [], [], None, None, lineno=1)
+        return nodes.Filter(nodes.List(parts, lineno=1), GLUE, [], [], None, None, lineno=1)
 
 
 def exact(tree: nodes.Expr) -> nodes.Expr:
@@ -96,6 +102,10 @@ def faults(tree: nodes.Expr, names: Mapping[str, Shape | None], words: Vocabular
                 yield Fault(f"unknown name {node.name!r}", did_you_mean(node.name, [*names, "omit"]))
         elif isinstance(node, nodes.Const) and isinstance(node.value, float):
             yield Fault(f"{node.value} would be inexact", "write it as text and turn it: '0.5' | decimal")
+        elif isinstance(node, nodes.Tuple) and any(isinstance(item, nodes.Slice) for item in node.items):
+            yield Fault("a slice stands alone in its brackets", "write x[1:3]")
+        elif isinstance(node, nodes.Compare) and len(node.ops) > MAX_IN_A_ROW:
+            yield Fault(f"more than {MAX_IN_A_ROW} comparisons in a row", "join them with and")
         elif isinstance(node, nodes.CondExpr) and node.expr2 is None:
             yield Fault("an inline if needs an else", "write `… if … else omit`")
         elif isinstance(node, nodes.Pow):
@@ -126,7 +136,7 @@ def _call(node: nodes.Call, words: Vocabulary) -> Fault:
 def _filter(node: nodes.Filter, words: Vocabulary) -> Iterator[Fault]:
     first = node.args[0] if node.args else None
     word = first.value if isinstance(first, nodes.Const) else None
-    if node.name not in words.filters and node.name != "_join":
+    if node.name not in words.filters and node.name != GLUE:
         yield Fault(f"unknown filter {node.name!r}", did_you_mean(node.name, words.filters))
     elif node.name == "table" and isinstance(word, str) and word not in words.tables:
         yield Fault(f"unknown table {word!r}", did_you_mean(word, words.tables) + " (files in mappings/tables/)")

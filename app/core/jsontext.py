@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -14,6 +14,9 @@ from app.model import Json
 
 #: A number with a larger exponent is nobody's quantity or price; written out it would fill the memory.
 _LONGEST_EXPONENT = 400
+#: Python itself reads no whole number that is longer: the work grows with the square of its digits.
+_LONGEST_NUMBER = 4300
+_BEYOND = Decimal((0, (1,), _LONGEST_EXPONENT + 1))
 
 
 def loads(text: bytes | str) -> Json:
@@ -62,10 +65,20 @@ def _exact(value: Any) -> orjson.Fragment:
 
 
 def _number(text: str) -> Decimal:
-    number = Decimal(text)
+    try:
+        number = Decimal(text) if len(text) <= _LONGEST_NUMBER else _BEYOND
+    except InvalidOperation:
+        # An exponent of twenty digits is more than a Decimal can say.
+        number = _BEYOND
     if abs(number.adjusted()) > _LONGEST_EXPONENT:
         raise ValueError(f"the number {text[:40]} is out of all bounds")
     return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(f"the number {text[:40]} is out of all bounds")
+    return int(text)
 
 
 def _refuse(name: str) -> Json:
@@ -73,4 +86,4 @@ def _refuse(name: str) -> Json:
 
 
 _quick = msgspec.json.Decoder(float_hook=_number)
-_decoder = simplejson.JSONDecoder(parse_float=_number, parse_constant=_refuse)
+_decoder = simplejson.JSONDecoder(parse_float=_number, parse_int=_whole, parse_constant=_refuse)

@@ -16,6 +16,8 @@ from app.model import Fault, Json, NoResponse, Outcome, Request, Response, Resul
 #: Methods that change nothing at the target: doing them again is always right.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _BECAUSE_LIMIT = 300
+#: No target means to be left alone for longer; what asks for more, or for ever, is read as this.
+_LONGEST_ASKED_S = 365 * 86400.0
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(script|style).*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
 _TELLING = (
@@ -160,6 +162,9 @@ def _unanswered(operation: Operation, answer: NoResponse) -> Outcome:
     because = _bounded(answer.what)
     if answer.kind == "refused":
         return Outcome("rejected", because, "config")
+    if answer.kind == "barred":
+        # Nothing is lost by waiting for the files to be mended, and one `resume` lets all of it go on.
+        return Outcome("retry", because, "config", pause=True)
     if not answer.sent:
         return Outcome("retry", because, "transient")
     if may_repeat(operation):
@@ -188,7 +193,8 @@ def retry_after(answer: Response, now: datetime | None) -> float | None:
     if not asked:
         return None
     try:
-        return max(0.0, float(asked)) if asked[0].isdigit() else _until(asked, answer, now)
+        wait = float(asked) if asked[0].isdigit() else _until(asked, answer, now)
+        return None if wait is None else min(max(0.0, wait), _LONGEST_ASKED_S)
     except (ValueError, TypeError, OverflowError):
         return None
 
@@ -200,7 +206,7 @@ def _until(asked: str, answer: Response, now: datetime | None) -> float | None:
         since: datetime | None = _http_date(answer.headers.get("date", ""))
     except (ValueError, TypeError):
         since = now
-    return None if since is None else max(0.0, (moment - since).total_seconds())
+    return None if since is None else (moment - since).total_seconds()
 
 
 def _http_date(text: str) -> datetime:

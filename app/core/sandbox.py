@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined, TemplateRuntimeError, nodes
+from jinja2 import Environment, StrictUndefined, TemplateRuntimeError, TemplateSyntaxError, nodes
 from jinja2.parser import Parser
 
 from app.core.exact import Refused
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: What one rendering may make, in characters, and how long it may take.
 MAX_OUTPUT = 1_000_000
 MAX_SECONDS = 2.0
+#: How deep the parts of one expression may stand in one another: all that goes through them calls itself.
+MAX_NESTED = 200
+_TOO_DEEP = "it is nested too deeply"
 #: The clock is asked each time so much was made, or so many steps were done; no single step takes long.
 _LOOK_EVERY = 256
 _PLAIN = frozenset({int, bool, Decimal})
@@ -116,6 +119,9 @@ def measure(value: Any) -> tuple[int, bool]:
                         plain = False
             elif kind is list:
                 waiting.append(item)
+            elif kind is tuple:
+                waiting.append(item)
+                plain = False
             elif item is not None and kind not in _PLAIN:
                 plain = False
     return total, plain
@@ -200,11 +206,21 @@ def find(value: Any, keys: Iterable[Any]) -> Any:
 
 def parse_one(text: str) -> nodes.Expr:
     """The syntax tree of one expression. Raises `jinja2.TemplateSyntaxError`."""
-    parser = Parser(_JINJA, text, state="variable")
-    tree = parser.parse_expression()
+    try:
+        parser = Parser(_JINJA, text, state="variable")
+        tree = parser.parse_expression()
+    except RecursionError:
+        raise TemplateSyntaxError(_TOO_DEEP, 1) from None
+    except ValueError:
+        raise TemplateSyntaxError("a number has too many digits", 1) from None
     if not parser.stream.eos:
         parser.fail(f"unexpected {parser.stream.current.value!r} behind the expression")
-    return tree
+    level: list[nodes.Node] = [tree]
+    for _ in range(MAX_NESTED):
+        level = [child for node in level for child in node.iter_child_nodes()]
+        if not level:
+            return tree
+    raise TemplateSyntaxError(_TOO_DEEP, 1)
 
 
 def _named(known: Mapping[str, Callable[..., Any]], name: Any, kind: str) -> Callable[..., Any]:

@@ -97,13 +97,13 @@ class StandardWebhooks:
 
     secrets: tuple[bytes, ...]
     tolerance_s: float
+    names: tuple[str, str, str] = ("webhook-id", "webhook-timestamp", "webhook-signature")
     secret_headers: frozenset[str] = frozenset()
     challenge: str = ""
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Verdict:
         """Judge a message; its id is in the verdict."""
-        message, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-        given = headers.get("webhook-signature", "")
+        message, stamp, given = (headers.get(name, "") for name in self.names)
         if not given or not message:
             return MISSING
         if not stamp:
@@ -124,11 +124,7 @@ class StandardWebhooks:
         """The three headers; the id is made from the body, so that the same message keeps its id."""
         message, stamp = f"msg_{sha256(body).hexdigest()[:24]}", str(int(now.timestamp()))
         digest = hmac.digest(self.secrets[0], b".".join((message.encode(), stamp.encode(), body)), "sha256")
-        return {
-            "webhook-id": message,
-            "webhook-timestamp": stamp,
-            "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
-        }
+        return dict(zip(self.names, (message, stamp, f"v1,{base64.b64encode(digest).decode()}"), strict=True))
 
 
 def decode(text: str, encoding: str, size: int) -> bytes | None:
@@ -156,18 +152,25 @@ def read_hmac_sha256(reader: SchemeReader) -> Hmac:
 
 
 def read_standard_webhooks(reader: SchemeReader) -> StandardWebhooks:
-    """`standard_webhooks`: secrets as `whsec_` and base64."""
+    """`standard_webhooks`: secrets as `whsec_` and base64; `prefix` where the headers begin with another word."""
     keys = []
     for secret in reader.secrets("secrets"):
+        text = secret.removeprefix(b"whsec_")
         try:
-            key = base64.b64decode(secret.removeprefix(b"whsec_"), validate=True)
+            # Senders show some secrets without the = at the end.
+            key = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):
             key = b""
         if key:
             keys.append(key)
         else:
             reader.fault("secrets", "must be base64 behind whsec_, as the sender shows it")
-    return StandardWebhooks(secrets=tuple(keys), tolerance_s=reader.duration("tolerance", "5m"))
+    prefix = reader.header("prefix", "webhook-")
+    return StandardWebhooks(
+        secrets=tuple(keys),
+        tolerance_s=reader.duration("tolerance", "5m"),
+        names=(f"{prefix}id", f"{prefix}timestamp", f"{prefix}signature"),
+    )
 
 
 def _read(reader: SchemeReader, hash_name: str) -> Hmac:
@@ -269,6 +272,17 @@ EXAMPLES = (
             "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
             "webhook-timestamp": "1614265330",
             "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        },
+        b'{"test": 2432232314}',
+        datetime(2021, 2, 25, 15, 2, 10, tzinfo=UTC),
+    ),
+    Example(
+        "Standard Webhooks of a sender whose headers begin with a word of its own",
+        {"scheme": "standard_webhooks", "prefix": "x-hook-", "secrets": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+        {
+            "x-hook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            "x-hook-timestamp": "1614265330",
+            "x-hook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
         },
         b'{"test": 2432232314}',
         datetime(2021, 2, 25, 15, 2, 10, tzinfo=UTC),

@@ -36,8 +36,8 @@ class StaticHeader:
         return Verdict(ok=True) if same(raw(given), self.secrets) else BAD
 
     def sign(self, body: bytes, now: datetime) -> dict[str, str]:
-        """The header with the first secret."""
-        return {self.header: self.secrets[0].decode()}
+        """The header with the first secret, byte for byte: headers are handed over as Latin-1."""
+        return {self.header: self.secrets[0].decode("latin-1")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Authorization:
         """The header with the first token or user."""
         secret = self.secrets[0]
         value = base64.b64encode(secret) if self.word == "Basic" else secret
-        return {"authorization": f"{self.word} {value.decode()}"}
+        return {"authorization": f"{self.word} {value.decode('latin-1')}"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,32 @@ def seconds(text: str | int | float) -> float:
     return float(found[1]) * _UNITS[found[2] or "s"]
 
 
+def interval(text: str | int | float) -> float:
+    """The seconds in a duration as `seconds` takes it, or infinity for "off". Raises ValueError."""
+    if str(text).strip() == "off":
+        return float("inf")
+    try:
+        found = seconds(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time: write how often, for example 1d, or not at all: off") from None
+    if found < 60:
+        raise ValueError(f"{text!r} is too often: write a minute or more, for example 1d, or off")
+    return found
+
+
+def retention(text: str | int | float) -> float:
+    """The seconds in a duration as `seconds` takes it, or infinity for "keep". Raises ValueError."""
+    if str(text).strip() == "keep":
+        return float("inf")
+    try:
+        found = seconds(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time to keep: write days, for example 90d, or keep for ever: keep") from None
+    if found <= 0:
+        raise ValueError(f"{text!r} keeps nothing: write days, for example 90d")
+    return found
+
+
 def size(text: str | int) -> int:
     """The bytes in "2MiB", "64KB" or a bare number. Raises ValueError."""
     found = _SIZE.fullmatch(str(text).strip())
@@ -47,7 +73,10 @@ def parse_time(text: str) -> datetime:
     """
     cleaned = _FRACTION.sub(r"\1", _ZONE_NAME.sub("", text.strip()))
     moment = datetime.fromisoformat(cleaned)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is outside of all calendars") from None
 
 
 def iso(moment: datetime) -> str:

@@ -35,6 +35,11 @@ def parse_yaml(text: str, file: str) -> tuple[Source, list[Problem]]:
     except yaml.YAMLError as error:
         reader.broken(error)
         value = None
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        what = "half a character pair, which no UTF-8 file holds"
+        reader.problems.append(Problem(file, line, 1, f"no YAML: {what}", "write the character itself", "yaml"))
+        value = None
     return Source(file, value, reader.places, reader.keys), reader.problems
 
 

@@ -174,3 +174,9 @@ def test_the_vendor_s_own_words(body: Any, text: str, words: str) -> None:
 
 def test_words_without_end_are_cut() -> None:
     assert len(classify(PLAIN, REQUEST, response(400, {"message": "a" * 5000})).because) == 300
+
+
+@pytest.mark.parametrize("asked", ["1e999", "9" * 400, "1e18", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_target_that_wants_to_be_left_alone_for_ever_is_for_a_year(asked: str) -> None:
+    found = classify(PLAIN, REQUEST, response(429, retry_after=asked), now=NOW)
+    assert found.retry_after_s == 365 * 86400

@@ -225,3 +225,13 @@ def test_all_secrets_are_compared_even_when_the_first_fits(monkeypatch: pytest.M
         compared.clear()
         assert ok(config, sign(config, BODY, NOW))
         assert len(compared) == 3
+
+
+@pytest.mark.parametrize("key", ["static_header", "bearer", "basic"])
+def test_a_secret_that_is_not_ascii_signs_what_it_believes(key: str) -> None:
+    config = {
+        "static_header": {"scheme": "static_header", "header": "X-Token", "secrets": "s3crét"},
+        "bearer": {"scheme": "bearer", "tokens": "s3crét"},
+        "basic": {"scheme": "basic", "username": "shöp", "password": "s3crét"},
+    }[key]
+    assert ok(config, sign(config, BODY, NOW))
