@@ -13,7 +13,7 @@ DEV := $(VENV)/.dev-stamp
 INSTALL := $(PY) -m pip install --disable-pip-version-check --prefer-binary --progress-bar off
 SHORT := sed -u -n 's/^Collecting \([^ ;]*\).*/    \1/p'
 
-.PHONY: help setup demo test check e2e peer bench guard docs clean
+.PHONY: help setup demo test check e2e peer bench guard audit docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,6 +46,10 @@ bench: $(DEV)  ## measure beside a yardstick; prints machine, settings and figur
 
 guard: $(DEV)  ## a short bench: fails when the hub fell behind the yardstick, or lost an event
 	@$(PY) -m bench --guard
+
+audit: $(DEV)  ## look everything installed up among the known faults of packages (asks pypi.org)
+	@test -x var/audit/bin/pip-audit || { $(PYTHON) -m venv var/audit && var/audit/bin/python -m pip install -q pip-audit==2.10.1; }
+	@PIPAPI_PYTHON_LOCATION=$(PY) var/audit/bin/pip-audit --strict --progress-spinner off
 
 docs: $(DEV)  ## write docs/reference.md from the schemas and registries
 	@$(PY) -m docs.generate
