@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from app.adapters.files import Settings as Settings
     from app.adapters.http import HttpSender
     from app.adapters.ledger import Ledger as Ledger
+    from app.adapters.ledger.keeper import LedgerKeeper
+    from app.adapters.ledger.moving import Moved as Moved
     from app.adapters.queue import Wakes
     from app.adapters.redis_facts import RedisFacts
     from app.adapters.redis_server import RedisServer
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from app.adapters.token_store import TokenStore
     from app.core.ports import Clock, Ids
     from app.core.site import Site
-
-_AHEAD = [Problem("", 0, 0, "the ledger was made by a newer version of the hub", "run that version")]
 
 Part = Literal["web", "worker", "clock", "cli"]
 
@@ -133,8 +133,7 @@ def migrate(settings: Settings) -> str:
     if on_sqlite(settings):
         settings.var_dir.mkdir(parents=True, exist_ok=True)
     state = ledger.schema_state(url)
-    if state == "ahead":
-        raise ConfigError(_AHEAD)
+    ledger.refuse(state, ledger_name(url))
     if state != "current":
         ledger.migrate(url)
     return state
@@ -145,17 +144,15 @@ def need_migrated(settings: Settings) -> None:
     from app.adapters import ledger
 
     url = database_url(settings)
-    if on_sqlite(settings) and not Path(url.removeprefix("sqlite:///")).exists():
-        state: str = "empty"
-    else:
-        state = ledger.schema_state(url)
-    if state == "ahead":
-        raise ConfigError(_AHEAD)
-    if state != "current":
-        what = "there is no ledger yet" if state == "empty" else "the ledger is of an older version of the hub"
-        raise ConfigError(
-            [Problem("", 0, 0, f"{what} ({ledger_name(url)})", "run `backhaul migrate` or `backhaul up`")]
-        )
+    ledger.need_current(url, ledger_name(url))
+
+
+def ledger_keeper(settings: Settings, env: Mapping[str, str]) -> LedgerKeeper:
+    """What copies a whole ledger: backs it up, puts it back, moves it."""
+    from app.adapters.ledger.keeper import LedgerKeeper
+    from app.adapters.system import SystemClock
+
+    return LedgerKeeper(database_url(settings), SystemClock(settings.clock_shift_file), env)
 
 
 def ledger(settings: Settings, *, wary: bool = False) -> Ledger:

@@ -1,7 +1,5 @@
-"""The core values of the hub: frozen, standard library only, no I/O.
-
-Ids are text, money is decimal text with its currency, times are aware UTC; JSON has Decimal where it has fractions.
-"""
+"""The core values of the hub: frozen, standard library only, no I/O. Ids are text, money is decimal text with its
+currency, times are aware UTC; JSON has Decimal where it has fractions."""
 
 from __future__ import annotations
 
@@ -228,6 +226,8 @@ class DeliveryWork:
     answers: tuple[Json, ...]  # captured answers of the steps already done; None for one that was skipped
     calls: Mapping[int, CallRow] = field(default_factory=dict)  # what is written of its calls, by step
     stored: dict[str, StoredReference] = field(default_factory=dict)  # by the name that the mapping gives it
+    made_at: datetime | None = None  # when it came into the ledger, also where it began again since
+    other_keys: bool = False  # what may have been sent went out under other idempotency keys: the ledger was put back
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,7 @@ class Response:
 class NoResponse:
     """Why there was no answer. `sent` tells whether the request may have reached the target."""
 
-    kind: Literal["connect", "timeout", "broken", "tls", "too_large", "refused"]
+    kind: Literal["connect", "timeout", "broken", "tls", "too_large", "refused", "barred"]
     what: str
     sent: bool
     took_ms: int

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.core.networks import THIS_MACHINE
 from bench import postgres, processes
 from bench.children import BenchError, Stubs, process, tail, until
 from bench.plan import DEADLINES, SECRET, SITE, TOKEN, Plan
@@ -45,6 +46,7 @@ def environment(plan: Plan, folder: Path, database_url: str | None, erp_url: str
     """All that the hub is told, whichever of its commands it carries out."""
     env = clean_environment() | {
         "BACKHAUL_VAR": str(folder / "var"),
+        "BACKHAUL_ALLOW": THIS_MACHINE,
         "BENCH_SECRET": SECRET,
         "BENCH_TOKEN": TOKEN,
         "BENCH_ERP_URL": erp_url,

@@ -23,6 +23,7 @@ import requests
 from app.adapters.redis_server import find_server
 from app.bootstrap import project_folder
 from app.cli.demo_plan import SimulatorPlan, fill, read_plan
+from app.core.networks import THIS_MACHINE
 from app.errors import HubError
 from chaos import stage_site
 from chaos.plan import Options, Recorded
@@ -100,6 +101,7 @@ class Stage:
             "BACKHAUL_SITE": str(self.site),
             "BACKHAUL_VAR": str(self.folder / "var"),
             "BACKHAUL_API_TOKEN": API_TOKEN,
+            "BACKHAUL_ALLOW": THIS_MACHINE,
             "BACKHAUL_CLOCK_SHIFT_FILE": str(self.shift_file),
             "DATABASE_URL": self.database_url,
             "REDIS_URL": f"unix://{self.redis_socket}",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
+from app.adapters.outbound import BarredError, Guard, Names
+from app.core.connectors import Connection
 from app.core.jsontext import dumps, loads
 from app.errors import DataError, HubError
 from app.model import Json
@@ -25,8 +29,15 @@ class Said:
     body: Json
 
 
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer: what is sent along, a token for example, is meant for the one that was asked."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Nothing more is asked."""
+
+
 # An empty table: what runs on this machine is never reached through a proxy of the environment.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
 
 
 class Client:
@@ -59,15 +70,34 @@ class Client:
 
     def reach(self, url: str, timeout_s: float = 3.0) -> str:
         """Why nothing takes connections at the URL's host and port; "" when something does."""
-        parts = urlsplit(url)
         try:
-            port = parts.port or {"https": 443, "http": 80}[parts.scheme]
-            socket.create_connection((parts.hostname or "", port), timeout=timeout_s).close()
+            host, port = _door(url)
+            socket.create_connection((host, port), timeout=timeout_s).close()
         except (KeyError, ValueError):
             return "is no http or https address"
         except OSError as error:
-            return f"no connection to {parts.hostname}:{port}: {error.strerror or error}"
+            return f"no connection to {host}:{port}: {error.strerror or error}"
         return ""
+
+    def barred(self, connection: Connection, timeout_s: float = 3.0) -> str:
+        """Why the hub's calls may not go to the addresses of `base_url` and the logins; "" when they may.
+
+        Nothing is said of a host that nobody knows now.
+        """
+        guard, deadline = Guard(Names(), connection.allow), time.monotonic() + timeout_s
+        for url in connection.urls():
+            try:
+                guard.addresses(*_door(url), deadline)
+            except BarredError as error:
+                return f"calls are refused: {error.told(connection.where)}"
+            except (KeyError, ValueError, OSError):
+                continue
+        return ""
+
+
+def _door(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or {"https": 443, "http": 80}[parts.scheme]
 
 
 def _read(data: bytes) -> Json:

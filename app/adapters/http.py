@@ -12,7 +12,8 @@ from typing import NamedTuple
 from requests import RequestException
 
 from app.adapters.http_answer import Answer, TooLargeError, read_answer
-from app.adapters.http_request import write_request
+from app.adapters.http_request import origin_of, write_request
+from app.adapters.outbound import BarredError, Guard, Names
 from app.adapters.sockets import NotConnectedError, Origin, Pool
 from app.core.auth import credentials
 from app.core.connectors import Connection
@@ -34,6 +35,8 @@ class _Line(NamedTuple):
     connection: Connection
     credentials: Mapping[str, str]
     pool: Pool
+    #: Where its files send its calls and logins. Its secrets go nowhere else, whatever was rendered.
+    own: frozenset[Origin]
 
 
 class HttpSender:
@@ -43,6 +46,7 @@ class HttpSender:
         self._body_cap = body_cap
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
+        self._names = Names()
 
     def send(
         self,
@@ -55,8 +59,9 @@ class HttpSender:
 
         `credentials` are headers that a login gave: they win over all others and are kept nowhere.
 
-        Redirects are not followed, cookies not kept. A request that changes nothing and met a connection which the
-        target was just closing is sent once more.
+        It goes to the hosts that the connection's files name and to no others, and only to addresses that are public
+        or allowed. Redirects are not followed, cookies not kept. A request that changes nothing and met a connection
+        which the target was just closing is sent once more.
         """
         answer = self._once(connection, request, timeout_s, credentials)
         if isinstance(answer, NoResponse) and answer.kind == "broken" and request.method in SAFE_METHODS:
@@ -83,10 +88,12 @@ class HttpSender:
             origin, message = write_request(request, fixed)
         except (RequestException, DataError, ValueError) as error:
             return NoResponse("refused", f"cannot be sent: {_reason(error)}", False, 0)
+        if origin not in line.own:
+            return NoResponse("refused", _foreign(origin, connection), False, 0)
         try:
             answer = self._exchange(line.pool, origin, message, request.method, started, timeout_s)
         except NotConnectedError as error:
-            return _not_connected(error.__cause__, _since(started))
+            return _not_connected(error.__cause__, _since(started), connection)
         except TooLargeError:
             what = f"the answer is larger than {self._body_cap // 2**20} MiB"
             return NoResponse("too_large", what, True, _since(started))
@@ -118,8 +125,13 @@ class HttpSender:
         if line is None or line.connection is not connection:
             with self._lock:
                 known = self._lines.get(connection.name)
-                pool = known.pool if known else Pool(connection.limits.concurrency)
-                line = self._lines[connection.name] = _Line(connection, credentials(connection.auth), pool)
+                pool = known.pool if known else None
+                if pool is None or pool.guard.allow != connection.allow:
+                    if pool is not None:
+                        pool.close()
+                    pool = Pool(connection.limits.concurrency, Guard(self._names, connection.allow))
+                own = frozenset(origin for url in connection.urls() if (origin := origin_of(url)))
+                line = self._lines[connection.name] = _Line(connection, credentials(connection.auth), pool, own)
         return line
 
 
@@ -147,7 +159,17 @@ def _json(content_type: str, body: bytes) -> Json:
         return None
 
 
-def _not_connected(error: BaseException | None, took_ms: int) -> NoResponse:
+def _foreign(origin: Origin, connection: Connection) -> str:
+    return (
+        f"cannot be sent: {origin.host[:100]} is no host of the connection; its calls go where its base_url and its "
+        f"login are, with their scheme and port: see {connection.where}"
+    )
+
+
+def _not_connected(error: BaseException | None, took_ms: int, connection: Connection) -> NoResponse:
+    if isinstance(error, BarredError):
+        what = f"{error.told(connection.where)}, then `backhaul resume {connection.name}`"
+        return NoResponse("barred", what, False, took_ms)
     if isinstance(error, UnicodeError):
         return NoResponse("refused", f"cannot be sent: {_reason(error)}", False, took_ms)
     if isinstance(error, TimeoutError):

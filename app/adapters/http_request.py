@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import urlencode, urlsplit
 
-from requests import PreparedRequest
+from requests import PreparedRequest, RequestException
 from requests.utils import check_header_validity
 
 from app.adapters.sockets import Origin
@@ -51,6 +51,14 @@ def write_request(request: Request, fixed: Mapping[str, str]) -> tuple[Origin, b
         lines["content-length"] = f"Content-Length: {len(body)}"
     head = "\r\n".join(lines.values())
     return origin, f"{method} {target} HTTP/1.1\r\n{head}\r\n\r\n".encode("latin-1") + body
+
+
+def origin_of(url: str) -> Origin | None:
+    """Where requests to this address and below it go; None when it is no address."""
+    try:
+        return _prepared(url)[0]
+    except (RequestException, ValueError):
+        return None
 
 
 def _form(body: Json) -> bytes:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from app.adapters.outbound import BarredError, Guard
+
 #: A connection that lay idle for longer is not used again: most servers close theirs after 5 s or more, and a request
 #: that meets the closing may or may not have been read.
 _IDLE_S = 4.0
@@ -43,12 +45,12 @@ class Wire:
 
     idle_since = 0.0
 
-    def __init__(self, origin: Origin, deadline: float) -> None:
+    def __init__(self, origin: Origin, deadline: float, guard: Guard) -> None:
         """Raises `NotConnectedError`."""
         self.origin, self.deadline = origin, deadline
         try:
-            self._socket = _connected(origin, deadline)
-        except (OSError, UnicodeError) as error:
+            self._socket = _connected(origin, deadline, guard)
+        except (OSError, UnicodeError, BarredError) as error:
             raise NotConnectedError from error
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
@@ -118,8 +120,8 @@ class Wire:
 class Pool:
     """The connections of one connection of the site that are not in use, the longest idle first."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, size: int, guard: Guard) -> None:
+        self._size, self.guard = size, guard
         self._lock = threading.Lock()
         self._idle: list[Wire] = []
 
@@ -130,7 +132,7 @@ class Pool:
                 wire.deadline = deadline
                 return wire
             wire.close()
-        return Wire(origin, deadline)
+        return Wire(origin, deadline, self.guard)
 
     def put(self, wire: Wire, now: float) -> None:
         """Keep a connection whose last answer was read to its end just `now`."""
@@ -167,10 +169,12 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _connected(origin: Origin, deadline: float) -> socket.socket:
-    """Like `socket.create_connection`, but all addresses together get the call's time, and each at most its share."""
+def _connected(origin: Origin, deadline: float, guard: Guard) -> socket.socket:
+    """Like `socket.create_connection`, but only to addresses that the guard lets pass; the look-up and all addresses
+    together get the call's time, and each of them at most its share."""
     refused: OSError | None = None
-    for family, kind, protocol, _, address in socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM):
+    until = min(deadline, time.monotonic() + _CONNECT_S)
+    for family, kind, protocol, address in guard.addresses(origin.host, origin.port, until):
         sock = socket.socket(family, kind, protocol)
         try:
             sock.settimeout(min(_CONNECT_S, _left(deadline)))

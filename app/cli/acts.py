@@ -31,12 +31,12 @@ def retry_command(cli: Cli, ids: tuple[str, ...], again: bool, why: str, call: i
         raise click.UsageError("--why and --call belong to --again")
     if again:
         retried = cli.ledger.send_again(ids, who(), why.strip(), call)
-        fault = "not sent again, because there is no such delivery, it is not done" + (
+        fault = "not sent again, because there is no such delivery, it is not done, its content is gone" + (
             f" or made no call {call}" if call else ""
         )
     else:
         retried = cli.ledger.retry(ids, who())
-        fault = "not retried, because there is no such thing or it does not wait"
+        fault = "not retried, because there is no such thing, it does not wait, or its content is gone"
     for one in retried:
         click.echo(f"{one} is due now" + (", under a new key" if again else ""))
     if retried and (hint := older_files(cli)):
@@ -61,9 +61,10 @@ def resolve_command(cli: Cli, delivery_id: str, verdict: Literal["delivered", "r
     row = cli.ledger.delivery(delivery_id)
     if row is None:
         raise HubError(f"no delivery {delivery_id}")
-    route = next((route for route in cli.site(allow_missing_env=True).routes if route.name == row["route"]), None)
-    following = route.calls[row["step"] + 1 :] if route else ()
-    settled = cli.ledger.resolve(delivery_id, verdict, who(), next_lane=following[0].connection if following else "")
+    from app.core.routing import lane_after
+
+    next_lane = lane_after(cli.site(allow_missing_env=True).routes, row["route"], row["step"])
+    settled = cli.ledger.resolve(delivery_id, verdict, who(), next_lane=next_lane)
     if not settled:
         raise HubError(f"{delivery_id} is {row['state']}: not in doubt, and not waiting for a person")
     click.echo(f"{delivery_id} is settled: {verdict}")

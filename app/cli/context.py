@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.errors import ConfigError
+
 if TYPE_CHECKING:
     # For types only: behind them are the large libraries that small commands do without.
     from app.bootstrap import Ledger, Settings
+    from app.core.masking import Masker
     from app.core.site import Site
+    from app.model import Json
 
 
 class Cli:
@@ -21,6 +25,7 @@ class Cli:
         self.site_option, self.env_file = site, env_file
         self._ledger: Ledger | None = None
         self._site: Site | None = None
+        self._masker: Masker | None = None
 
     def __reduce__(self) -> tuple[type[Cli], tuple[Path | None, Path | None]]:
         # What is open or compiled stays in its process; another one begins with the options.
@@ -76,6 +81,21 @@ class Cli:
             self._ledger = bootstrap.ledger(self.settings)
         return self._ledger
 
+    def masker(self) -> Masker:
+        """Hides secrets, and persons as the site's connectors name them. Raises `ConfigError`."""
+        if self._masker is None:
+            self._masker = self.site(allow_missing_env=True).masker()
+        return self._masker
+
+    def masked(self, value: Json) -> Json:
+        """A list of the ledger as it may be shown. While the files have faults, what any connector hides is hidden."""
+        from app.core.masking import Masker
+
+        try:
+            return self.masker().value(value)
+        except ConfigError:
+            return Masker().value(value)
+
     def close(self) -> None:
         """Let go of what was opened."""
         if self._ledger is not None:
@@ -88,14 +108,16 @@ class Cli:
 
 
 def who() -> str:
-    """Who acts, for the audit: this machine's user by the command line."""
-    import getpass
+    """Who acts, for the audit: this machine's user by the command line, whatever the environment calls him."""
+    import os
+    import pwd
 
+    number = os.getuid()
     try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):
+        return f"cli:{pwd.getpwuid(number).pw_name}"
+    except KeyError:
         # A container's user may have no name.
-        return "cli"
+        return f"cli:{number}"
 
 
 pass_cli = click.make_pass_decorator(Cli)

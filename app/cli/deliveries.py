@@ -27,7 +27,7 @@ def deliveries_command(
 ) -> None:
     """List deliveries, the newest first."""
     wanted = (("state", state), ("lane", lane), ("route", route))
-    found = cli.ledger.deliveries({name: value for name, value in wanted if value}, limit)
+    found = cli.masked(cli.ledger.deliveries({name: value for name, value in wanted if value}, limit))
     rows(found, _COLUMNS, as_json=as_json, none="no deliveries")
 
 
@@ -55,8 +55,10 @@ def parked_command(cli: Cli, limit: int, as_json: bool) -> None:
 def _both(
     cli: Cli, delivery_states: Sequence[str], event_states: Sequence[str], limit: int, as_json: bool, none: str
 ) -> None:
-    deliveries = [row for state in delivery_states for row in cli.ledger.deliveries({"state": state}, limit)]
-    events = [row for state in event_states for row in cli.ledger.events({"state": state}, limit)]
+    deliveries = cli.masked(
+        [row for state in delivery_states for row in cli.ledger.deliveries({"state": state}, limit)]
+    )
+    events = cli.masked([row for state in event_states for row in cli.ledger.events({"state": state}, limit)])
     if as_json:
         found: list[dict[str, Any]] = [{"what": "delivery", **row} for row in deliveries]
         rows(found + [{"what": "event", **row} for row in events], (), as_json=True, none=none)

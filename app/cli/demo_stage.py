@@ -14,6 +14,7 @@ import click
 from app import bootstrap
 from app.cli.demo_plan import SimulatorPlan, fill
 from app.cli.launch import command
+from app.core.networks import THIS_MACHINE
 from app.errors import HubError
 from app.model import Json
 
@@ -126,7 +127,7 @@ class Stage:
         for simulator in simulators:
             argv = [sys.executable, "-m", simulator.module, "--port-file", str(self.var / f"{simulator.name}.port")]
             self._spawn(simulator.name, [*argv, *simulator.options])
-        values = {"BACKHAUL_VAR": str(self.var)}
+        values = {"BACKHAUL_VAR": str(self.var), "BACKHAUL_ALLOW": THIS_MACHINE}
         for simulator in simulators:
             port_file, log = self.var / f"{simulator.name}.port", self.var / f"{simulator.name}.log"
             if simulator.patience_s > _DEADLINE_S and not port_file.exists():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from app import bootstrap
 from app.cli.context import Cli
+from app.cli.doctor_ledger import look_at_checkup
 from app.cli.doctor_logins import try_logins
 from app.cli.doctor_polls import look_at_polls
 from app.cli.freshness import hub_runs, older_files
@@ -64,6 +65,8 @@ def examine(cli: Cli, *, login: bool = False) -> Iterator[Finding]:
         yield Finding("fail", "ledger", str(error))
     yield from _redis(cli)
     yield from _hub(cli, ledger)
+    if ledger:
+        yield Finding(*look_at_checkup(ledger))
     if site:
         yield _lease(site)
         yield _api(site)
@@ -147,7 +150,7 @@ def _lease(site: Site) -> Finding:
 
 def _api(site: Site) -> Finding:
     if not site.hub.api_token:
-        return Finding("ok", "api", "off (no api_token in config/hub.yaml)")
+        return Finding("ok", "api", "on, for tokens of `backhaul token new` alone (no api_token in config/hub.yaml)")
     if len(site.hub.api_token) < 16:
         return Finding("warn", "api", "its token is short enough to be guessed; take 16 signs or more")
     return Finding("ok", "api", "on")
@@ -178,4 +181,7 @@ def _connections(site: Site, ledger: Ledger | None) -> Iterator[Finding]:
 
 def _reach(connection: Connection) -> str:
     url = connection.settings.get("base_url")
-    return bootstrap.client().reach(str(url)) if url and connection.connector.operations else ""
+    if not url or not connection.connector.operations:
+        return ""
+    client = bootstrap.client()
+    return client.barred(connection) or client.reach(str(url))

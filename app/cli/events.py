@@ -28,6 +28,6 @@ def events_command(cli: Cli, state: str | None, connection: str | None, limit: i
         rows(turned_away, ("at", "connection", "cause"), as_json=as_json, none="nothing was turned away")
         return
     filters = {name: value for name, value in (("state", state), ("connection", connection)) if value}
-    found = cli.ledger.events(filters, limit)
+    found = cli.masked(cli.ledger.events(filters, limit))
     columns = ("received_at", "id", "connection", "type", "state", "due_at", "because")
     rows(found, columns, as_json=as_json, none="no events")

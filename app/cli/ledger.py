@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from app.cli.context import Cli, pass_cli
+from app import bootstrap
+from app.cli.backup import need_stopped, restored, say, wary_option, wary_s
+from app.cli.context import Cli, pass_cli, who
 from app.cli.output import json_option, print_json
 
 
@@ -38,3 +40,36 @@ def verify_command(cli: Cli, as_json: bool) -> None:
         click.echo(f"\n{rows}: {'sound' if not wrong else f'{wrong} faults'}")
     if wrong:
         raise click.exceptions.Exit(1)
+
+
+@ledger_command.command("restored")
+@wary_option
+@json_option
+@pass_cli
+def restored_command(cli: Cli, wary_for: str, as_json: bool) -> None:
+    """Say that the ledger was put back by other means than `backhaul restore`: a copied file, a snapshot of the disk.
+
+    Does what `backhaul restore` does after it: nobody holds anything any more, and what may have been sent is doubted.
+    The hub, all of it, must be stopped.
+    """
+    wary = wary_s(wary_for)
+    need_stopped(cli)
+    cli.close()
+    keeper = bootstrap.ledger_keeper(cli.settings, cli.env)
+    with bootstrap.running_lock(cli.settings.var_dir):
+        restore = keeper.mark_restored(who(), wary)
+    told = restored(cli, restore)
+    if as_json:
+        print_json(told)
+    else:
+        say(told)
+
+
+@ledger_command.command("trust")
+@pass_cli
+def trust_command(cli: Cli) -> None:
+    """Say after a restore that every source has told again what it told before: what is made from now on is new."""
+    if cli.ledger.caught_up(who()):
+        click.echo("what is made from now on is sent without a look; workers know it within some seconds")
+    else:
+        click.echo("nothing waits for that: no restore was made, or its time is over")

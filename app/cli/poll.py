@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app import bootstrap
-from app.cli.context import Cli, pass_cli
+from app.cli.context import Cli, pass_cli, who
 from app.cli.freshness import hub_runs
 from app.cli.output import json_option, print_json, rows
+from app.core.times import iso
 from app.errors import HubError, QueueUnavailable
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def poll_command(
     began = _since(since)
     services = bootstrap.services(cli.site(), cli.settings, {**cli.env, "LOG_LEVEL": "error"}, part="cli")
     try:
+        with services.ledger.write() as tx:
+            # What it brings says so itself: every event of a poll names it.
+            tx.audit(who(), "poll", f"connection:{connection}", None, {"polls": names, "since": began and iso(began)})
         found = [_run(services, connection, one, began, quiet=as_json) for one in names]
         for one in found:
             _wait(cli, services.ledger, one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,15 @@ from app import bootstrap
 from app.cli.context import Cli, pass_cli
 from app.cli.launch import name_process
 from app.errors import ConfigError, HubError
+
+#: Threads of the web process beyond those that take messages, in which slow bodies are waited for.
+_WAITING_THREADS = 256
+#: All headers of a request must be there after so many milliseconds; a connection that lies idle is closed then too.
+_HEADERS_MS = 10_000
+#: What a connection may hold in memory before the hub has seen it: all of its headers, or a piece of its body.
+_HEADERS_SIZE = 16 * 1024
+#: Connections that the system holds until there is a place.
+_BACKLOG = 4096
 
 
 @click.command("web")
@@ -25,8 +35,11 @@ from app.errors import ConfigError, HubError
 def web_command(cli: Cli, host: str | None, port: int | None, processes: int, threads: int | None) -> None:
     """Receive webhooks; serve the API, health and metrics."""
     from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
     from granian.log import LogLevels
     from granian.server import Server
+
+    from app.web.doorkeeper import make_room
 
     name_process("web")
     if not (host and port and threads):
@@ -37,6 +50,7 @@ def web_command(cli: Cli, host: str | None, port: int | None, processes: int, th
     bootstrap.need_redis(cli.settings)
     if processes > 1 and bootstrap.on_sqlite(cli.settings):
         raise HubError("one web process at a time on SQLite: set DATABASE_URL to a PostgreSQL, or leave --processes")
+    places = make_room()
     server = Server(
         "app.web",
         address=host,
@@ -45,15 +59,29 @@ def web_command(cli: Cli, host: str | None, port: int | None, processes: int, th
         http=HTTPModes.http1,
         websockets=False,
         workers=processes,
-        blocking_threads=threads,
+        # Slow bodies hold a thread each: beyond those that work there are some to wait in. They come as needed.
+        blocking_threads=threads + _WAITING_THREADS,
+        # How many connections are served at a time, idle ones among them.
+        backpressure=places,
+        backlog=_BACKLOG,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADERS_MS, max_buffer_size=_HEADERS_SIZE),
         # Below that it only warns of more threads than cores: they wait for commits, most of the time.
         log_level=LogLevels.error,
     )
-    load = partial(_load_web, cli, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", os.getpid())
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    keep = partial(_keep_door, port, places, threads + _WAITING_THREADS)
+    load = partial(_load_web, cli, address, os.getpid(), keep)
     server.serve(target_loader=load, wrap_loader=False)
 
 
-def _load_web(cli: Cli, address: str, server: int) -> Any:
+def _keep_door(port: int, places: int, threads: int) -> None:
+    from app.web.doorkeeper import keep_door
+    from app.web.webhooks import reading
+
+    keep_door(port, places, threads, reading)
+
+
+def _load_web(cli: Cli, address: str, server: int, keep: Callable[[], None]) -> Any:
     """The WSGI application, made in the process that serves it."""
     from app.web.app import create_app
 
@@ -64,6 +92,7 @@ def _load_web(cli: Cli, address: str, server: int) -> Any:
         services = bootstrap.services(cli.site(), cli.settings, cli.env, part="web")
         app = create_app(services)
         bootstrap.settle_in()
+        keep()
         services.log.info("web.started", address=address, stamp=services.site.stamp[:12], pid=os.getpid())
         return app
     except (ConfigError, HubError) as error:

@@ -24,4 +24,4 @@ def questions_command(cli: Cli, limit: int, as_json: bool) -> None:
     found = [
         {name: value for name, value in row.items() if name not in _NOT_SHOWN} for row in cli.ledger.open_bridges(limit)
     ]
-    rows(found, _COLUMNS, as_json=as_json, none="no question is open")
+    rows(cli.masked(found), _COLUMNS, as_json=as_json, none="no question is open")

@@ -11,7 +11,7 @@ import click
 
 from app.cli.context import Cli, pass_cli, who
 from app.cli.output import json_option, limit_option, rows
-from app.errors import HubError
+from app.errors import DataError, HubError
 from app.model import Reference, ReferenceKey
 
 _COLUMNS = ("at", "kind", "from_system", "scope", "id", "to_system", "to_id", "state", "origin", "superseded_at")
@@ -31,7 +31,7 @@ def refs_command() -> None:
 def show(cli: Cli, number: str | None, limit: int, as_json: bool) -> None:
     """List translations with their history, the newest first; only those from or to NUMBER when it is given."""
     found = cli.ledger.references(number, limit)
-    rows(found, _COLUMNS, as_json=as_json, none="no translations are known")
+    rows(cli.masked(found), _COLUMNS, as_json=as_json, none="no translations are known")
 
 
 @refs_command.command("set")
@@ -50,8 +50,8 @@ def set_(
     For example: backhaul refs set order '#1004800' 0000012E4 --from shop --to erp
     """
     key = ReferenceKey(*_known(cli, kind, from_system, to_system), number, scope)
-    released = _put(cli, [Reference(key, to_number, "manual", datetime.now(UTC), {"by": who()})])
-    click.echo(f"{key} is {to_number}; {released} released")
+    released = cli.ledger.set_reference(key, to_number, who())
+    click.echo(f"{key} is {to_number}; {len(released)} released")
 
 
 @refs_command.command("import")
@@ -84,9 +84,8 @@ def _put(cli: Cli, references: list[Reference]) -> int:
     with cli.ledger.write() as tx:
         for reference in references:
             released += len(tx.put_reference(reference))
-            if reference.origin == "manual":
-                tx.audit(who(), "refs set", str(reference.key), None, {"to": reference.to_id})
-        if references and references[0].origin == "import":
+        if references:
+            # One row for all of them: what each was before stands in its history, and each names its line and who.
             first = references[0]
             tx.audit(who(), "refs import", str(first.key), None, {"rows": len(references), **first.evidence})
     return released
@@ -108,12 +107,9 @@ def _read(file: Path) -> Iterator[tuple[int, str, str]]:
 
 def _known(cli: Cli, kind: str, from_system: str | None, to_system: str | None) -> tuple[str, str, str]:
     """The one reference file that is meant, as (kind, from, to)."""
-    references = cli.site(allow_missing_env=True).references
-    fitting = [
-        key for key in references if key[0] == kind and from_system in (None, key[1]) and to_system in (None, key[2])
-    ]
-    if len(fitting) == 1:
-        return fitting[0]
-    known = "; ".join(f"{kind} --from {source} --to {to}" for kind, source, to in sorted(references)) or "none"
-    what = "several reference files fit, say which" if fitting else "no reference file translates that"
-    raise click.BadParameter(f"{what}; known: {known}")
+    from app.core.references import one_meant
+
+    try:
+        return one_meant(cli.site(allow_missing_env=True).references, kind, from_system, to_system)
+    except DataError as error:
+        raise click.BadParameter(str(error)) from None

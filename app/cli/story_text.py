@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from app.core.contents import told
 from app.core.jsontext import dump_text
 from app.model import Json
 
@@ -80,6 +81,8 @@ def _call(entry: Mapping[str, Any]) -> Iterator[str]:
 def _answered(entry: Mapping[str, Any]) -> Json:
     """The body, or the text that was none; what went wrong when no answer came; None when there is nothing to show."""
     response = entry["response"]
+    if told(response):
+        return None
     return response.get("body", response.get("text", response.get("what"))) or None
 
 
@@ -125,6 +128,8 @@ def _few(value: Json) -> Json:
 
 
 def _line(request: Mapping[str, Any]) -> str:
+    if gone := told(request):
+        return f"{request.get('method', '')} content {gone}".strip()
     text = f"{request['method']} {request['url']}"
     return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}…"
 

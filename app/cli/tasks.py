@@ -25,7 +25,8 @@ def tasks_command(context: click.Context, every: bool, limit: int, as_json: bool
     `backhaul trace` with the number of the return, or with the task's id, tells the story behind it.
     """
     if context.invoked_subcommand is None:
-        found = context.ensure_object(Cli).ledger.tasks({} if every else {"state": "open"}, limit)
+        cli = context.ensure_object(Cli)
+        found = cli.masked(cli.ledger.tasks({} if every else {"state": "open"}, limit))
         rows(found, _ALL_COLUMNS if every else _COLUMNS, as_json=as_json, none="no tasks" if every else "no open tasks")
 
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from app.cli.context import Cli, pass_cli
 from app.cli.output import json_option, print_json
-
-if TYPE_CHECKING:
-    from app.core.masking import Masker
 
 
 @click.command("trace")
@@ -26,7 +21,7 @@ def trace_command(cli: Cli, number: str, short: bool, as_json: bool) -> None:
     from app.cli.story_text import lines
     from app.pipeline.story import tell
 
-    found = _masker(cli).value(tell(cli.ledger, number))
+    found = cli.masker().value(tell(cli.ledger, number))
     stories = found["stories"]
     if as_json:
         print_json(found)
@@ -41,13 +36,3 @@ def trace_command(cli: Cli, number: str, short: bool, as_json: bool) -> None:
             click.echo(line)
     if not stories:
         raise click.exceptions.Exit(1)
-
-
-def _masker(cli: Cli) -> Masker:
-    """Hides what any connector of the site calls personal, and every secret."""
-    from app.core.masking import Masker
-
-    site = cli.site(allow_missing_env=True)
-    personal = {key for connector in site.connectors.values() for key in connector.personal}
-    secrets = {secret for connection in site.connections.values() for secret in connection.secret_values}
-    return Masker(personal, secrets | {site.hub.api_token})

@@ -106,7 +106,7 @@ def _say(cli: Cli, site: Site, url: str, redis: str) -> None:
     click.echo(f"  redis    {redis}")
     click.echo(f"  web      {url}/webhooks/<connection>, /readyz, /metrics")
     if not site.hub.api_token:
-        click.echo("  api      off: set api_token in config/hub.yaml to use /api")
+        click.echo("  api      for tokens that `backhaul token new` makes")
 
 
 class _Listening:

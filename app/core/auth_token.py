@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -138,6 +139,16 @@ def token_request(connection: str, call: TokenCall, settings: Mapping[str, Json]
         if value is not None:
             headers[name] = str(value)
     return Request(connection, "refresh" if refresh_token else "login", "POST", url, headers, body)
+
+
+def login_urls(auth: TokenAuth, settings: Mapping[str, Json]) -> list[str]:
+    """Where a connection with these settings logs in; what cannot be rendered is left out, `problems` tells of it."""
+    found: list[str] = []
+    for call in (auth.login, auth.refresh):
+        with suppress(DataError):
+            url = call.url.render({"settings": settings}, "url") if call else None
+            found += [url] if isinstance(url, str) else []
+    return found
 
 
 def _is_address(url: str) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from app.core.changes import kind_of
 from app.core.expression_compiler import Names
 from app.core.mapping_reader import DELIVERY, document_shapes
+from app.core.networks import Allow, read_allow
 from app.core.reading import Node
 from app.core.routing import Route, RouteCall, RouteTest
 from app.core.site import BreakerPolicy, Hub, ParkedPolicy, RetryPolicy
-from app.core.times import size
+from app.core.times import interval, retention, size
 from app.model import Json
 
 #: How often `settle` fits into `settle_cap`, where a route does not say.
@@ -47,7 +48,23 @@ def read_hub(node: Node) -> Hub:
         workers=told.get("workers").whole(hub.workers),
         threads=told.get("threads").whole(hub.threads),
         api_token=told.get("api_token").text(),
+        allow=allowed(told.get("allow")),
+        verify_s=told.get("verify").parsed(interval, hub.verify_s),
+        retention_s=told.get("retention").parsed(retention, hub.retention_s),
+        metrics="token" if told.get("metrics").value == "token" else "open",
     )
+
+
+def allowed(node: Node) -> Allow:
+    """The hosts and networks of an `allow`, a list of texts or one text; each fault at its line."""
+    allow = Allow()
+    for item in node.each() if isinstance(node.value, list) else [node]:
+        # A variable that is not set stands there as ${NAME}: it is told of by itself.
+        more, wrong = read_allow([item.text()] if "${" not in item.text() else [])
+        allow += more
+        for what, todo in wrong:
+            item.report(f"allow: {what}", todo, "allow")
+    return allow
 
 
 def flow_schema(schemas: Mapping[str, Json]) -> Json:

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from math import ceil
 from urllib.parse import urlsplit
 
 from app.core import auth, auth_token, signatures
+from app.core.config_reader import allowed
 from app.core.connector_reader import read_limits
-from app.core.connectors import Connection, Connector, SettingSpec
+from app.core.connectors import Connection, Connector, InboundRate, SettingSpec
+from app.core.networks import Allow
 from app.core.poll_reader import polls_on
 from app.core.reading import Node
 from app.core.source import Path
+from app.core.times import rate, retention
 from app.core.words import did_you_mean
 from app.errors import ConfigError, DataError
 from app.model import Json
 
 
 def read_connections(
-    node: Node, connectors: Mapping[str, Connector], broken: Collection[str], from_env: Collection[Path]
+    node: Node, connectors: Mapping[str, Connector], broken: Collection[str], from_env: Collection[Path], allow: Allow
 ) -> dict[str, Connection]:
     """The connections by name. `broken` are connectors whose files cannot be read; `from_env` the values that the
-    environment gave."""
+    environment gave; `allow` what the hub lets each of them call."""
     found: dict[str, Connection] = {}
     for name, item in node.get("connections").items():
         wanted = item.get("connector")
         connector = connectors.get(wanted.text())
         if connector:
-            found[name] = _connection(name, item, connector, from_env)
+            found[name] = _connection(name, item, connector, from_env, allow)
         elif isinstance(wanted.value, str) and wanted.value not in broken:
             todo = did_you_mean(wanted.value, connectors) + " (folders under connectors/)"
             wanted.report(f"unknown connector {wanted.value!r}", todo, "connector")
     return found
 
 
-def _connection(name: str, node: Node, connector: Connector, from_env: Collection[Path]) -> Connection:
+def _connection(name: str, node: Node, connector: Connector, from_env: Collection[Path], allow: Allow) -> Connection:
     settings, complete = _settings(name, node, connector, from_env)
     if complete:
         _refuse(name, node, connector, settings)
@@ -61,10 +65,21 @@ def _connection(name: str, node: Node, connector: Connector, from_env: Collectio
         limits=read_limits(node.get("limits"), connector.limits),
         auth=rendered_auth or {"scheme": "none"},
         verify=verify,
+        inbound_rate=_inbound_rate(node.get("inbound"), connector),
         polls=_polls(name, node, connector),
         bridge_verify=bridge_verify if bridge_verify or not asks else {},
         secret_values=frozenset(_secret_values(connector.settings, settings)),
+        allow=allow + allowed(node.get("allow")),
+        retention_s=node.get("retention").parsed(retention, 0.0) or None,
     )
+
+
+def _inbound_rate(node: Node, connector: Connector) -> InboundRate | None:
+    if node.given and not (connector.inbound and connector.inbound.webhooks):
+        what = f"'inbound' is of no use: connector {connector.name} takes no webhooks"
+        node.kit.report(node.where_key, what, "remove it", "inbound")
+    most = node.get("rate").parsed(rate, None)
+    return InboundRate(most, node.get("burst").whole(max(1, ceil(most)))) if most else None
 
 
 def _polls(name: str, node: Node, connector: Connector) -> dict[str, float]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from app.core.auth_token import TokenAuth
+from app.core.auth_token import TokenAuth, login_urls
 from app.core.bridges import BridgeDoor
 from app.core.expressions import Value, Where
+from app.core.networks import Allow
 from app.core.polls import Poll
 from app.core.validation import Validator
 from app.model import Fault, Json, Result
@@ -42,6 +43,14 @@ class Limits:
     rate: float | None = None  # calls per second; None = as many as come
     concurrency: int = 32  # calls at the same time, over all workers
     timeout_s: float = 20.0  # per call
+
+
+@dataclass(frozen=True, slots=True)
+class InboundRate:
+    """How many messages a connection may send us."""
+
+    rate: float  # messages per second, on the long run
+    burst: int  # so many may come at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +202,12 @@ class Connection:
     limits: Limits = Limits()
     auth: Mapping[str, Json] = field(default_factory=lambda: {"scheme": "none"}, repr=False)
     verify: Mapping[str, Json] | None = field(default=None, repr=False)  # None: it takes no webhooks
+    inbound_rate: InboundRate | None = None  # of its webhooks; None: as many as come
     polls: Mapping[str, float] = field(default_factory=dict)  # those that are on, each with how often, in seconds
     bridge_verify: Mapping[str, Json] | None = field(default=None, repr=False)  # None: it asks nothing
     secret_values: frozenset[str] = field(default=frozenset(), repr=False)
+    allow: Allow = field(default_factory=Allow)  # what may be called although it is not public; the hub's own is in it
+    retention_s: float | None = None  # its contents are kept so long; infinity: for ever; None: as the hub says
     #: The settings that are no secrets: what mappings see as `settings`. Made once, since every call asks for them.
     public_settings: Mapping[str, Json] = field(init=False, repr=False, compare=False)
 
@@ -203,3 +215,9 @@ class Connection:
         specs = self.connector.settings
         public = {key: value for key, value in self.settings.items() if key in specs and not specs[key].secret}
         object.__setattr__(self, "public_settings", public)
+
+    def urls(self) -> list[str]:
+        """Where its calls go: `base_url`, and where it logs in. To no other host."""
+        base = self.settings.get("base_url")
+        logins = login_urls(self.connector.token, self.settings) if self.connector.token else []
+        return [base, *logins] if isinstance(base, str) and base else logins

@@ -28,7 +28,7 @@ def refused(answer: Response, secrets: Iterable[str], now: datetime) -> Outcome:
 def went_wrong(answer: NoResponse, secrets: Iterable[str]) -> Outcome:
     """The outcome when no answer came."""
     because = _said(f"login failed: {answer.what}", secrets)
-    if answer.kind == "refused":
+    if answer.kind in ("refused", "barred"):
         return Outcome("retry", because, "config", pause=True)
     return Outcome("retry", because, "transient")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -21,6 +21,8 @@ PERSONAL = (
     *("first_name", "last_name", "full_name", "middle_name", "contact_name", "company_name", "attention"),
     *("street", "street2", "house_number", "postal_code", "post_code", "zip", "zip_code"),
     *("address", "address1", "address2", "address_line1", "address_line2", "addresses"),
+    # What somebody wrote into a field for free words may name anybody.
+    *("comment", "comments"),
     *("customer", "consumer", "ship_to", "recipient", "receiver", "sender", "shipping_address", "billing_address"),
 )
 #: Keys that hold a credential wherever they occur.
@@ -64,6 +66,15 @@ class Masker:
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         return value
+
+    def persons(self, value: Json) -> Iterator[str]:
+        """The texts that `value` hides because a key says that they are of a person."""
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                yield from _leaves(item) if isinstance(key, str) and _plain(key) in self._keys else self.persons(item)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                yield from self.persons(item)
 
     def text(self, text: str) -> str:
         """A text without secrets and e-mail addresses."""
@@ -109,6 +120,14 @@ def mask_headers(
 def _carries_secret(name: str, secret: frozenset[str]) -> bool:
     named = name in _SECRET_HEADERS or name in {one.lower() for one in secret}
     return named or any(word in name for word in _SECRET_HEADER_WORDS)
+
+
+def _leaves(value: Json) -> Iterator[str]:
+    if isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(item)
+    elif value is not None and not isinstance(value, bool) and str(value).strip():
+        yield str(value)
 
 
 def _hide(value: Json) -> Json:

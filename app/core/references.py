@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from app.core.expressions import Value, Where
+from app.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,19 @@ class ReferenceFile:
     def key(self) -> tuple[str, str, str]:
         """(kind, from, to), as `Site.references` is keyed."""
         return self.kind, self.from_system, self.to_system
+
+
+def one_meant(
+    known: Iterable[tuple[str, str, str]], kind: str, from_system: str | None, to_system: str | None
+) -> tuple[str, str, str]:
+    """The one reference file that is meant, as (kind, from, to). A system that is None is left open.
+
+    Raises `DataError` when none fits, or several do.
+    """
+    keys = sorted(known)
+    fitting = [key for key in keys if key[0] == kind and from_system in (None, key[1]) and to_system in (None, key[2])]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = "; ".join(f"{kind} --from {source} --to {to}" for kind, source, to in keys) or "none"
+    what = "several reference files fit, say which" if fitting else "no reference file translates that"
+    raise DataError(f"{what}; known: {names}")

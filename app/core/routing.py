@@ -72,6 +72,13 @@ def wanted(call: RouteCall, number: int, names: Mapping[str, Any]) -> bool:
     return call.when is None or bool(call.when.render(names, f"calls[{number - 1}].when"))
 
 
+def lane_after(routes: Sequence[Route], name: str, step: int) -> str:
+    """The connection that a route calls after its call at `step`; "" when there is none, or no such route any more."""
+    route = next((route for route in routes if route.name == name), None)
+    following = route.calls[step + 1 :] if route else ()
+    return following[0].connection if following else ""
+
+
 def delivery_view(delivery_id: str, key: str) -> dict[str, Json]:
     """The delivery as expressions see it; `key` is the idempotency key of the current call."""
     return {"id": delivery_id, "key": key}

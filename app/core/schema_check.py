@@ -1,7 +1,7 @@
 """A file against its JSON Schema: every violation at its line, with what to do. Here the best message counts, not time.
 
-Beside JSON Schema's own words the hub's schemas use `x-format` (duration, rate, size, statuses) and `x-says`, the form
-of a value in words.
+Beside JSON Schema's own words the hub's schemas use `x-format` (see `_FORMATS`) and `x-says`, the form of a value in
+words.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jsonschema_rs
 
 from app.core.exact import is_number, shown
 from app.core.source import Path, Source
-from app.core.times import rate, seconds, size
+from app.core.times import interval, rate, retention, seconds, size
 from app.core.validation import describe, type_names
 from app.core.words import did_you_mean
 from app.model import Json, Problem
@@ -40,7 +40,10 @@ def statuses(value: Json) -> frozenset[int]:
     return frozenset(found)
 
 
-_FORMATS: dict[str, Callable[[Any], object]] = {"duration": seconds, "rate": rate, "size": size, "statuses": statuses}
+_FORMATS: dict[str, Callable[[Any], object]] = {
+    **{"duration": seconds, "rate": rate, "size": size},
+    **{"interval": interval, "retention": retention, "statuses": statuses},
+}
 
 
 class FileSchema:

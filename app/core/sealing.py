@@ -2,6 +2,9 @@
 
 A row that was altered has another digest, one that was removed is missed, one that was put in is not expected; and who
 changes the seal itself breaks the chain from there on.
+
+A row's digest is over its facts and over the digest of its contents. Contents that are taken out of the row leave their
+own digest behind, so that the facts can still be told from forged ones.
 """
 
 from __future__ import annotations
@@ -20,12 +23,26 @@ START = "0" * 64
 
 def digest(row: Sequence[str | int | float | None]) -> bytes:
     """The digest of a row's values, in the order in which they are given. Text, numbers and None stay apart."""
+    return _hashed(row).digest()[:KEPT]
+
+
+def _hashed(row: Sequence[str | int | float | None]) -> hashlib._Hash:
     found = hashlib.sha256()
     for value in row:
         part = b"" if value is None else str(value).encode("utf-8", "surrogatepass")
         found.update(f"{_KINDS[type(value)]}{len(part)}:".encode())
         found.update(part)
-    return found.digest()[:KEPT]
+    return found
+
+
+def contents_digest(contents: Sequence[str | int | float | None]) -> str:
+    """The digest of the contents of a row, whole and in hex."""
+    return _hashed(contents).hexdigest()
+
+
+def row_digest(facts: Sequence[str | int | float | None], contents: str) -> bytes:
+    """The digest of a row by its facts and the `contents_digest` of its contents."""
+    return digest((*facts, contents))
 
 
 _KINDS = {type(None): "n", bool: "b", int: "i", float: "f", str: "t"}

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from app.core.bridges import Bridge
 from app.core.connectors import Connection, Connector
 from app.core.mapping import MappingFile
+from app.core.masking import Masker
+from app.core.networks import Allow
 from app.core.references import ReferenceFile
 from app.core.routing import Route
 from app.core.validation import Validator
@@ -57,7 +60,11 @@ class Hub:
     web_threads: int = 32
     workers: int = 2
     threads: int = 32
-    api_token: str = field(default="", repr=False)  # "" = the API is off
+    api_token: str = field(default="", repr=False)  # "" = only tokens of the ledger open the API
+    metrics: Literal["open", "token"] = "open"  # who may read /metrics
+    allow: Allow = field(default_factory=Allow)  # what every connection may call although it is not public
+    verify_s: float = 86_400.0  # the clock looks through the ledger so often; infinity: never
+    retention_s: float = 7_776_000.0  # contents are kept so long; infinity: for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +83,9 @@ class Site:
     routes: tuple[Route, ...]
     validators: Mapping[str, Validator] = field(default_factory=dict, repr=False)  # "return", "order" documents
     bridges: tuple[Bridge, ...] = ()
+
+    def masker(self) -> Masker:
+        """Hides what any connector of the site calls personal, and every secret of the site."""
+        personal = {key for connector in self.connectors.values() for key in connector.personal}
+        secrets = {secret for connection in self.connections.values() for secret in connection.secret_values}
+        return Masker(personal, secrets | {self.hub.api_token})

@@ -17,6 +17,7 @@ from app.core.expressions import Environment
 from app.core.lint import cross_check
 from app.core.lint_material import Material
 from app.core.mapping_reader import read_mapping
+from app.core.networks import Allow, read_allow
 from app.core.reading import Kit, Node
 from app.core.reference_reader import read_reference, table_name
 from app.core.references import ReferenceFile
@@ -27,6 +28,9 @@ from app.core.source import Source, Where
 from app.core.tables import Table, read_csv, read_yaml
 from app.core.validation import SchemaValidator
 from app.model import Json, Problem
+
+#: Names and networks that calls may go to, beside those of the files.
+ALLOW_ENV = "BACKHAUL_ALLOW"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +114,15 @@ class _Reader:
         flow_nodes = list(self._nodes("config/flows/", "flow", kit).values())
         route_nodes = [node for node in (self._node("config/routes.yaml", "routes", kit), *flow_nodes) if node]
         bridge_nodes = [node for node in (self._node("config/bridges.yaml", "bridges", kit), *flow_nodes) if node]
+        hub = read_hub(hub_node) if hub_node else Hub()
+        allow = hub.allow + self._allowed_here()
         connections: dict[str, Connection] = {}
         if connection_node:
-            connections = read_connections(connection_node, connectors, broken_connectors, self.from_env)
+            connections = read_connections(connection_node, connectors, broken_connectors, self.from_env, allow)
         elif self.need_connections and "config/connections.yaml" not in self.broken:
             self._no_connections()
         routes = [each for node in route_nodes for each in read_routes(node, files.schemas)]
         bridges = [each for node in bridge_nodes for each in read_bridges(node, connections)]
-        hub = read_hub(hub_node) if hub_node else Hub()
         cross_check(
             Material(
                 connectors=connectors,
@@ -156,6 +161,12 @@ class _Reader:
             validators={kind: SchemaValidator(files.schemas[kind]) for kind in ("return", "order")},
             bridges=tuple(bridge for bridge, _ in bridges),
         )
+
+    def _allowed_here(self) -> Allow:
+        """What this machine adds: simulators on it can be called without a word in the site's files."""
+        allow, wrong = read_allow([self.env.get(ALLOW_ENV, "")])
+        self.problems.extend(Problem("", 0, 0, f"{ALLOW_ENV}: {what}", todo, "allow") for what, todo in wrong)
+        return allow
 
     def _no_connections(self) -> None:
         near = [file for file in self.files.texts if file.startswith("config/")]

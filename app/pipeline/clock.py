@@ -6,12 +6,16 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
+from math import inf
 
 import structlog
 
 from app.core.ports import Clock
 from app.errors import LedgerUnavailable, QueueUnavailable
+from app.pipeline.checkup import Checkup
 from app.pipeline.engine_ports import ClockLedger, ClockServices, WakesLanes
+from app.pipeline.retention import Retention, keeping, persons_masked
 from app.pipeline.sealer import Sealer
 
 log = structlog.get_logger()
@@ -28,15 +32,27 @@ _JUMP_S = 1.5
 #: What a clock wrote that was put back since is looked for so often; and for a while after a jump more often, for other
 #: processes may have been about to write.
 _MEND_S, _MEND_SOON_S, _MEND_SOON_FOR_S = 30.0, 2.0, 30.0
+#: So long after a fault in what it does besides the clock tries that again.
+_DUTY_AGAIN_S = 60.0
 
 
 class WakingClock:
     """Wakes due lanes while it holds the lease."""
 
     def __init__(
-        self, ledger: ClockLedger, wakes: WakesLanes, clock: Clock, holder: str, lease_s: float = 60.0
+        self,
+        ledger: ClockLedger,
+        wakes: WakesLanes,
+        clock: Clock,
+        holder: str,
+        lease_s: float = 60.0,
+        retention: Retention | None = None,
+        verify_s: float = inf,
     ) -> None:
-        """`lease_s` is how long work is claimed for."""
+        """`lease_s` is how long work is claimed for; `retention` takes old contents out, None: nobody does.
+
+        Every `verify_s` the whole ledger is looked through, infinity: never.
+        """
         self._ledger, self._wakes, self._clock, self._holder = ledger, wakes, clock, holder
         self._lease_s = lease_s
         self._offset_s = self._offset()
@@ -46,7 +62,13 @@ class WakingClock:
         self._due_since: dict[str, float] = {}
         self._force_at: dict[str, tuple[float, float]] = {}  # lane: when to force it next, and how long after that
         self._troubles: dict[str, str] = {}
-        self._sealer = Sealer(ledger, clock)
+        self._duties: dict[str, Callable[[], object]] = {
+            "seal": Sealer(ledger, clock).look,
+            "verify": Checkup(ledger, clock, verify_s).look,
+        }
+        if retention:
+            self._duties["retention"] = retention.look
+        self._duty_again_at: dict[str, float] = {}
 
     def tick(self) -> None:
         """One look. Outages of ledger or Redis are logged when they begin and when they end, and survived."""
@@ -55,8 +77,6 @@ class WakingClock:
             if holds:
                 self._mend()
             lanes = self._ledger.due_lanes() if holds else []
-            if holds:
-                self._sealer.look()
         except LedgerUnavailable as error:
             self._trouble("ledger", str(error))
             # Whether the lease still holds is not known: look again before anything is woken.
@@ -67,11 +87,12 @@ class WakingClock:
         try:
             for lane in lanes:
                 self._wake(lane)
+            if lanes:
+                self._well("redis")
         except QueueUnavailable as error:
             self._trouble("redis", str(error))
-            return
-        if lanes:
-            self._well("redis")
+        if holds:
+            self._do_duties()
 
     def run(self, stop: threading.Event) -> None:
         """Tick until `stop` is set, then let go of the lease. Nothing that a tick meets ends it."""
@@ -86,6 +107,21 @@ class WakingClock:
                 self._ledger.hold_lease(LEASE, self._holder, 0.0)
             except LedgerUnavailable:
                 return
+
+    def _do_duties(self) -> None:
+        """What is done besides, after lanes are woken: a fault in one of them keeps nothing else from being done."""
+        now = self._clock.monotonic()
+        for name, look in self._duties.items():
+            if now < self._duty_again_at.get(name, now):
+                continue
+            try:
+                look()
+                self._well(name)
+            except LedgerUnavailable as error:
+                self._trouble(name, str(error))
+            except Exception as error:
+                self._duty_again_at[name] = now + _DUTY_AGAIN_S
+                log.error("clock.duty_failed", duty=name, exc_info=error)
 
     def _hold(self) -> bool:
         now = self._clock.monotonic()
@@ -144,7 +180,9 @@ def run_clock(services: ClockServices) -> None:
         signal.signal(number, lambda *_: stop.set())
     holder = f"{socket.gethostname()}:{os.getpid()}:{services.ids.new('clk')}"
     try:
-        lease_s = services.site.hub.lease_s
-        WakingClock(services.ledger, services.wakes, services.clock, holder, lease_s).run(stop)
+        lease_s, site = services.site.hub.lease_s, services.site
+        retention = Retention(services.ledger, services.clock, keeping(site), persons_masked(site))
+        given = (services.ledger, services.wakes, services.clock, holder, lease_s, retention, site.hub.verify_s)
+        WakingClock(*given).run(stop)
     finally:
         services.close()

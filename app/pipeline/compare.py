@@ -8,6 +8,7 @@ from datetime import datetime
 
 from app.core import counting
 from app.core.changes import DIFFERS
+from app.core.contents import remembered
 from app.core.documents import clashes, identifiers, is_older_by_clock, is_stale
 from app.core.ports import Ids
 from app.core.site import Site
@@ -38,7 +39,7 @@ def write_documents(
     busy: set[str] = set()
     for document in documents:
         key = object_key(document)
-        head = heads.get(key)
+        head = remembered(heads.get(key), document)
         if is_stale(document, head, now):
             document = replace(document, stale=True)
         tx.add_documents([document])
@@ -75,7 +76,7 @@ def clashing(
     heads = tx.heads(keys)
     found: set[str] = set()
     for document in documents:
-        head = heads.get(key := object_key(document))
+        head = remembered(heads.get(key := object_key(document)), document)
         torn = document.document_id not in settled and clashes(document, head)
         if torn or is_older_by_clock(document, head, now):
             found.add(document.document_id)

@@ -27,9 +27,12 @@ from app.pipeline.read import count_attempt
 from app.pipeline.render import Rendered, Renderer
 from app.pipeline.request import find_operation
 from app.pipeline.resolve import Resolution, Resolver
+from app.pipeline.restored import Restored
 from app.pipeline.waits import Waits
 
 log = structlog.get_logger()
+
+_NO_ANSWER = "the request left and no answer came"
 
 
 class Deliverer:
@@ -45,10 +48,12 @@ class Deliverer:
         self._finisher = Finisher(site, clock, waits)
         self._confirmation = Confirmation(site, caller, clock, ids, self._finisher)
         self._doubt = Doubt(site, caller, ids)
+        self._restored = Restored(ledger, clock)
 
     def claim(self, connection: str, limit: int, lease_s: float, token: str) -> Sequence[DeliveryWork]:
         """Claim due deliveries, and ask the ledger at once for all numbers that they want translated."""
-        works = self._ledger.claim_deliveries(connection, limit, lease_s, token)
+        self._restored.ask()
+        works = self._restored.doubt(self._ledger.claim_deliveries(connection, limit, lease_s, token))
         asked = []
         for work in works:
             route = self._routes.get(work.route)
@@ -201,7 +206,8 @@ class Deliverer:
         """Look at the target whether it is done already. None: it is not, so send."""
         sent = was_sent(work)
         if rendered.operation.probe is None:
-            return self._finisher.in_doubt(work, "the request left and no answer came; nothing tells if it worked")
+            why = "the ledger was put back: it may have been sent before" if work.other_keys else _NO_ANSWER
+            return self._finisher.in_doubt(work, f"{why}; nothing tells if it worked")
         looked = self._doubt.probe(work, call, rendered, attempts)
         if isinstance(looked, Blocked):
             return self._finisher.blocked(work, looked)
@@ -267,6 +273,8 @@ def _must_look(work: DeliveryWork, operation: Operation, confirm: bool) -> bool:
     """Whether the target has to be looked at before anything is sent."""
     if was_sent(work):
         # Where the source is asked too, only a look can tell apart "no longer true" and "done, and then undone".
+        if work.other_keys and not is_safe(operation):
+            return True
         return not may_repeat(operation) or (operation.probe is not None and (confirm or operation.probe.before))
     row = work.calls.get(work.step)
     return operation.probe is not None and operation.probe.before and (row is None or row.state != "send")

@@ -14,7 +14,9 @@ from app.core.polls import PollFinish, PollKey, PollWork
 from app.core.ports import Clock, Ids
 from app.core.site import Site
 from app.model import DeliveryWork, EventWork, NoResponse, Receipt, Received, Request, Response
+from app.pipeline.checkup import CheckedLedger
 from app.pipeline.ports import PipelineLedger, Transaction
+from app.pipeline.retention import ForgetfulLedger
 
 
 class GateLedger(Protocol):
@@ -71,7 +73,7 @@ class SealedLedger(Protocol):
         """Seal some rows up to these marks; how many."""
 
 
-class ClockLedger(SealedLedger, Protocol):
+class ClockLedger(SealedLedger, ForgetfulLedger, CheckedLedger, Protocol):
     """The part of the ledger that the clock looks at."""
 
     def hold_lease(self, name: str, holder: str, seconds: float, /) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from app.core.restores import Restore
 from app.core.tasks import Carried, NewTask, OpenTask
 from app.model import (
     Change,
@@ -83,6 +84,9 @@ class PipelineLedger(Protocol):
 
     def claim_deliveries(self, connection: str, limit: int, lease_s: float, token: str, /) -> Sequence[DeliveryWork]:
         """Up to `limit` due deliveries whose current call goes to a connection, held by the token for the lease."""
+
+    def restores(self) -> Sequence[Restore]:
+        """Each time that the ledger was put back from a backup, the oldest first."""
 
     def find_references(self, keys: Collection[ReferenceKey]) -> dict[ReferenceKey, Reference]:
         """The current translations of these numbers; what nothing is known of is left out."""

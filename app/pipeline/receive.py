@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import ceil
 from typing import Any, Protocol
 
 import structlog
@@ -18,6 +19,7 @@ from app.core.signatures import Scheme, Verdict, build
 from app.core.site import Site
 from app.errors import ConfigError, DataError, LedgerUnavailable
 from app.model import EventState, Json, Problem, Receipt, Received, Rejection
+from app.pipeline.turnstile import Turnstile
 
 log = structlog.get_logger()
 
@@ -64,6 +66,7 @@ class Door:
     scheme: Scheme
     settings: Mapping[str, Json]  # without secrets
     masker: Masker  # of the stored headers
+    turnstile: Turnstile | None = None  # None: as many as come
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,9 @@ class Receiver:
             return self._reject(incoming, 404, "unknown connection", known=False)
         if incoming.method != "POST":
             return self._reject(incoming, 405, "wrong method", {"Allow": "POST"})
+        # Before anything that costs: no byte of the body is read, nothing is verified.
+        if door.turnstile is not None and (wait := door.turnstile.take(started)):
+            return self._reject(incoming, 429, "too many", {"Retry-After": str(ceil(wait))})
         if (incoming.length or 0) > self._limit:
             return self._reject(incoming, 413, "too large")
         body = incoming.read(self._limit + 1)
@@ -208,7 +214,9 @@ def _doors(site: Site) -> dict[str, Door]:
                 for what in (f"connection {name!r}: {problem.what}" for problem in error.problems)
             ]
             continue
-        doors[name] = Door(inbound, scheme, connection.public_settings, Masker((), connection.secret_values))
+        masker = Masker((), connection.secret_values)
+        turnstile = Turnstile(connection.inbound_rate) if connection.inbound_rate else None
+        doors[name] = Door(inbound, scheme, connection.public_settings, masker, turnstile)
     if faults:
         raise ConfigError(faults)
     return doors

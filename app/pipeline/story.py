@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from app.core.contents import went
 from app.core.jsontext import loads
 from app.errors import DataError
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES, Json
@@ -154,8 +155,9 @@ def _numbers(identifiers: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def _event(row: Row) -> Entry:
-    size = len(row["body"].encode("utf-8", "surrogatepass"))
-    title = f"{row['type'] or 'message'} from {row['connection']}, {size:,} bytes"
+    gone, size = went(row["body"]), len(row["body"].encode("utf-8", "surrogatepass"))
+    title = f"{row['type'] or 'message'} from {row['connection']}, "
+    title += f"content {gone}" if gone else f"{size:,} bytes"
     if row["state"] not in ("done", "received", "running"):
         title += f": {row['state']}" + (f", {row['because']}" if row["because"] else "")
     told = {"event_id": row["id"], "connection": row["connection"], "type": row["type"], "state": row["state"]}

@@ -7,11 +7,10 @@ from multiprocessing.util import Finalize
 
 from flask import Flask
 
-from app.core.masking import Masker
-from app.core.site import Site
 from app.pipeline.receipts import Notifier, ReceiptWriter
 from app.pipeline.receive import Receiver
-from app.web import answers, api, bridges, health, metrics, webhooks
+from app.web import answers, api, bridges, health, metrics, openapi, webhooks
+from app.web.auth import Door
 from app.web.bridges import Answering
 from app.web.ports import WebServices
 
@@ -31,36 +30,33 @@ def create_app(services: WebServices) -> Flask:
     notifier = Notifier(services.wakes.wake if services.wakes else _wake_nobody)
     receipts = ReceiptWriter(services.ledger, notifier.tell)
     answering = Answering(services, receipts.reject) if services.site.bridges else None
+    door = Door(services.site.hub, services.ledger, services.clock)
     # The server forks its workers, which end without the handlers of `atexit`; these run in both cases.
-    close = Finalize(app, _closer(receipts, notifier, answering), exitpriority=10)
+    close = Finalize(app, _closer(receipts, notifier, answering, door), exitpriority=10)
     app.extensions[CLOSE] = close
     receiver = Receiver(services.site, receipts, services.clock, services.ids)
     answers.install(app, services.ids)
+    door.install(app)
     app.register_blueprint(webhooks.blueprint(receiver))
     app.wsgi_app = webhooks.ShortWay(  # type: ignore[method-assign]
         receiver, app.wsgi_app, lambda failed: answers.unexpected(failed, services.ids)
     )
     if answering:
         app.register_blueprint(bridges.blueprint(answering.bridges))
-    app.register_blueprint(api.blueprint(services, site_masker(services.site)))
+    app.register_blueprint(api.blueprint(services, services.site.masker(), door))
+    app.register_blueprint(openapi.blueprint())
     app.register_blueprint(health.blueprint(services.ledger, services.clock))
     app.register_blueprint(metrics.blueprint(services.site, services.ledger, services.clock))
     return app
-
-
-def site_masker(site: Site) -> Masker:
-    """Hides what any connector of the site calls personal, and every secret of the site."""
-    personal = {key for connector in site.connectors.values() for key in connector.personal}
-    secrets = {secret for connection in site.connections.values() for secret in connection.secret_values}
-    return Masker(personal, secrets | {site.hub.api_token})
 
 
 def _wake_nobody(lane: str) -> None:
     """The clock finds the work."""
 
 
-def _closer(receipts: ReceiptWriter, notifier: Notifier, answering: Answering | None) -> Callable[[], None]:
+def _closer(receipts: ReceiptWriter, notifier: Notifier, answering: Answering | None, door: Door) -> Callable[[], None]:
     def close() -> None:
+        door.close()
         if answering:
             answering.close()
         receipts.close()

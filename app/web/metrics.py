@@ -11,9 +11,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from app.core import counting
+from app.core.checkup import FACT, read_rounds
 from app.core.jsontext import loads
 from app.core.ports import Clock
 from app.core.site import Site
+from app.core.times import parse_time
 from app.errors import LedgerUnavailable
 from app.web.health import clock_age_s
 from app.web.ports import WebLedger
@@ -62,7 +64,7 @@ class LedgerCollector(Collector):
         up = GaugeMetricFamily("backhaul_ledger_up", "1 when the ledger can be read.")
         try:
             found = [*self._counters(), *self._waiting(), *self._lanes(), *self._tasks(), *self._polls()]
-            found += self._clock_age()
+            found += [*self._clock_age(), *self._verified()]
         except LedgerUnavailable:
             up.add_metric([], 0)
             return [up]
@@ -132,3 +134,20 @@ class LedgerCollector(Collector):
         if age is not None:
             family.add_metric([], age)
         return [family]
+
+    def _verified(self) -> list[Metric]:
+        ended = GaugeMetricFamily(
+            "backhaul_ledger_verified_timestamp_seconds", "When the clock last came to the end of the whole ledger."
+        )
+        rows = GaugeMetricFamily("backhaul_ledger_verified_rows", "Rows that it looked at then.")
+        unsound = GaugeMetricFamily(
+            "backhaul_ledger_unsound", "What it found wrong then, or since: see `backhaul ledger verify`."
+        )
+        kept = self._ledger.fact(FACT)
+        now, last = read_rounds(kept[1]) if kept else (None, None)
+        if last is not None:
+            ended.add_metric([], parse_time(last.ended).timestamp())
+            rows.add_metric([], last.rows)
+        if now is not None or last is not None:
+            unsound.add_metric([], max(one.unsound for one in (now, last) if one is not None))
+        return [ended, rows, unsound]

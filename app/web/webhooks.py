@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _ROOT = "/webhooks"
 _CHUNK = 64 * 1024
+#: One entry for each thread that waits for a body. Appending and popping need no lock.
+_reading: list[None] = []
 
 
 def blueprint(receiver: Receiver) -> Blueprint:
@@ -66,6 +68,11 @@ def _status_line(status: int) -> str:
     return f"{status} {HTTP_STATUS_CODES.get(status, 'Unknown').upper()}"
 
 
+def reading() -> int:
+    """How many threads of this process wait for a body."""
+    return len(_reading)
+
+
 def incoming(environ: WSGIEnvironment, connection: str) -> Incoming:
     """A request at one of the doors, its body not read yet."""
     length = get_content_length(environ)
@@ -101,7 +108,11 @@ def _read(environ: WSGIEnvironment, limit: int, length: int | None) -> bytes:
     stream: IO[bytes] = environ["wsgi.input"]
     pieces: list[bytes] = []
     left = limit if length is None else min(limit, length)
-    while left > 0 and (piece := stream.read(min(left, _CHUNK))):
-        pieces.append(piece)
-        left -= len(piece)
+    _reading.append(None)
+    try:
+        while left > 0 and (piece := stream.read(min(left, _CHUNK))):
+            pieces.append(piece)
+            left -= len(piece)
+    finally:
+        _reading.pop()
     return b"".join(pieces)

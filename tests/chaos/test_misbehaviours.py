@@ -17,7 +17,7 @@ from app.model import NoResponse, Request, Response
 from connectors.generic_wms.simulator import create_app
 from connectors.simkit import TOKEN
 from connectors.simserve import running
-from tests.unit.http_kit import connection
+from tests.unit.http_kit import Sender, connection
 
 _TIMEOUT_S = 1.5
 ANNOUNCED = {
@@ -36,7 +36,7 @@ def wms() -> Iterator[str]:
 
 @pytest.fixture
 def sender() -> Iterator[HttpSender]:
-    made = HttpSender()
+    made = Sender()
     yield made
     made.close()
 

@@ -17,6 +17,7 @@ import pytest
 
 from app.adapters.files import load_site
 from app.core.connectors import Limits
+from app.core.networks import THIS_MACHINE
 from app.core.site import Site
 from chaos.compare import compare_ledger
 from chaos.judge import SESSIONS, Verdict, judge
@@ -146,7 +147,7 @@ def example_site(lines: Sequence[tuple[str, tuple[str, ...]]]) -> Site:
             for name, one in _plan()["simulators"].items()
             for key, text in one.get("env", {}).items()
         }
-        site = load_site(folder, env=env)
+        site = load_site(folder, env={**env, "BACKHAUL_ALLOW": THIS_MACHINE})
     finally:
         shutil.rmtree(folder)
     return replace(site, connections={n: replace(c, limits=Limits()) for n, c in site.connections.items()})

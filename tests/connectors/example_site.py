@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.core.networks import THIS_MACHINE
 from connectors.returnista.samples import ACCOUNT
 
 ROOT = Path(__file__).parents[2]
@@ -14,6 +15,7 @@ SECRETS = ("test-secret", "next-secret")
 def environment(**more: str) -> dict[str, str]:
     """What the example site needs to be told."""
     return {
+        "BACKHAUL_ALLOW": THIS_MACHINE,
         "RETURNISTA_ACCOUNT_ID": ACCOUNT,
         "RETURNISTA_API_KEY": "sim-token",
         "RETURNISTA_WEBHOOK_SECRET": SECRETS[0],

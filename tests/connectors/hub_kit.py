@@ -23,6 +23,7 @@ from app.adapters import files as site_files
 from app.adapters.files import PROJECT, load_site
 from app.adapters.http import HttpSender
 from app.adapters.system import SystemIds
+from app.core.networks import THIS_MACHINE
 from app.core.polls import PollKey
 from app.core.site import Site
 from app.pipeline.call import Caller
@@ -182,7 +183,7 @@ def _compiled(files: tuple[tuple[str, str], ...], env: tuple[tuple[str, str], ..
             path = Path(folder) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        return load_site(Path(folder), env=dict(env))
+        return load_site(Path(folder), env={"BACKHAUL_ALLOW": THIS_MACHINE, **dict(env)})
 
 
 @contextmanager

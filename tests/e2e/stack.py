@@ -17,6 +17,8 @@ from typing import Any
 import requests
 import yaml
 
+from app.core.networks import THIS_MACHINE
+
 ROOT = Path(__file__).parent.parent.parent
 ACCOUNT = "0198a000-0000-7000-8000-0000000000ac"
 TOKEN, SECRET, API_TOKEN = "sim-token", "sim-webhook-secret", "e2e-api-token"
@@ -113,6 +115,7 @@ class Stack:
             "HUB_API_TOKEN": API_TOKEN,
             "BACKHAUL_VAR": str(self.var),
             "BACKHAUL_SITE": str(self.site),
+            "BACKHAUL_ALLOW": THIS_MACHINE,
             "REDIS_URL": f"unix://{folder}/redis.sock",
             "DATABASE_URL": database_url or f"sqlite:///{folder}/ledger.db",
         }

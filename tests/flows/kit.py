@@ -26,6 +26,7 @@ from flask import Flask
 
 from app.adapters.files import load_site
 from app.core.connectors import Limits
+from app.core.networks import THIS_MACHINE
 from app.core.site import Site
 from connectors.digital_river import simulator as digital_river
 from connectors.fulfillmenttools import simulator as fulfillmenttools
@@ -272,7 +273,7 @@ def example_site() -> Site:
         for name, one in _plan()["simulators"].items()
         for key, text in one.get("env", {}).items()
     }
-    site = load_site(ROOT, env=env)
+    site = load_site(ROOT, env={**env, "BACKHAUL_ALLOW": THIS_MACHINE})
     connections = {name: replace(one, limits=Limits()) for name, one in site.connections.items()}
     return replace(site, connections=connections)
 

@@ -18,6 +18,7 @@ from app.adapters.http import HttpSender
 from app.adapters.ledger import Ledger
 from app.adapters.system import SystemIds
 from app.core.connectors import Connection
+from app.core.networks import THIS_MACHINE
 from app.model import NoResponse, Receipt, Reference, ReferenceKey, Request, Response
 from app.pipeline.call import Called, Caller
 from app.pipeline.deliver import Deliverer
@@ -76,6 +77,7 @@ class PeerHub:
             "RETURNISTA_ACCOUNT_ID": ACCOUNT,
             "RETURNISTA_API_KEY": TOKEN,
             "RETURNISTA_WEBHOOK_SECRET": "not-used-here",
+            "BACKHAUL_ALLOW": THIS_MACHINE,
             **urls,
         }
         shutil.copytree(SITE, folder)

@@ -15,6 +15,7 @@ from typing import Any
 from app.adapters.files import load_site
 from app.adapters.system import SystemIds
 from app.core.connectors import Connection
+from app.core.networks import THIS_MACHINE
 from app.core.ports import Clock
 from app.core.signatures import sign
 from app.core.site import Site
@@ -207,7 +208,7 @@ class Portal:
 
 def site_of(folder: Path, **files: str) -> Site:
     """The site, with some files written otherwise."""
-    return load_site(write(folder, {**FILES, **files}), env={"SECRET": SECRET})
+    return load_site(write(folder, {**FILES, **files}), env={"SECRET": SECRET, "BACKHAUL_ALLOW": THIS_MACHINE})
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from app.adapters.files import load_site
 from app.adapters.ledger import Ledger
 from app.adapters.system import SystemIds
 from app.core.connectors import Connection
+from app.core.networks import THIS_MACHINE
 from app.model import NoResponse, Receipt, Request, Response
 from app.pipeline.call import Caller
 from app.pipeline.deliver import Deliverer
@@ -171,7 +172,7 @@ class MiniHub:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        self.site = load_site(self.folder, env={})
+        self.site = load_site(self.folder, env={"BACKHAUL_ALLOW": THIS_MACHINE})
         ids, rng = SystemIds(), random.Random(1)
         limits = {name: connection.limits for name, connection in self.site.connections.items()}
         gates = Gates(limits, self.site.hub.breaker, self.ledger, self.clock, ids.new("wrk"))

@@ -169,7 +169,8 @@ def test_doctor_tells_whether_a_login_works(
         text.replace("body.refresh_token", "body.refreshToken").replace("body.expires_in", "body.expiresIn")
     )
     settings = site / "config/connections.yaml"
-    settings.write_text(settings.read_text().replace("https://login.example", door))
+    allowed = settings.read_text().replace("connector: acme_portal", "connector: acme_portal\n    allow: [127.0.0.1]")
+    settings.write_text(allowed.replace("https://login.example", door))
     before = run("doctor", status=1).output
     assert vendor.asked == [] and "login of portal" not in before
     (line,) = [one for one in run("doctor", "--login", status=1).output.splitlines() if "login of portal" in one]

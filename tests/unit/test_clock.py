@@ -219,3 +219,18 @@ def test_after_a_jump_of_the_clock_what_lies_too_far_ahead_is_mended_at_once_and
                 clock.move(0.5)
         assert len(ledger.mended) == 5
         assert [line["event"] for line in told].count("clock.jumped") == 1
+
+
+def test_a_fault_in_what_it_does_besides_keeps_no_lane_from_being_woken(ledger: Ledger, clock: HandClock) -> None:
+    def broken(*given: Any) -> Any:
+        raise ZeroDivisionError("a fault of ours")
+
+    shown = Flaky(ledger)
+    shown.seal_marks = shown.look_at = broken  # type: ignore[attr-defined]
+    wakes = Wakes()
+    waking = WakingClock(shown, wakes, clock, "me", verify_s=60.0)  # type: ignore[arg-type]
+    keep(ledger, clock)
+    with structlog.testing.capture_logs() as logs:
+        ticks(waking, clock, 4)
+    assert wakes.woken
+    assert sorted(line["duty"] for line in logs if line["event"] == "clock.duty_failed") == ["seal", "verify"]

@@ -36,8 +36,10 @@ EXCEPTIONS = {("pipeline/worker.py", "app.jobs")}
 #: Adapters that are more than one file.
 PARTS = {
     "files": {"environment", "yamltext"},
-    "http": {"http_answer", "http_request", "sockets"},
+    "http": {"http_answer", "http_request", "outbound", "sockets"},
     "http_request": {"sockets"},
+    "sockets": {"outbound"},
+    "client": {"outbound"},
 }
 #: Names of vendors that may stand in their folders only, beside those that have a folder now.
 VENDORS = ("fulfillmenttools", "nshift", "digitalriver", "digital_river", "shopify", "shipbob", "aftership")

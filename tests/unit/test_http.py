@@ -16,12 +16,12 @@ import pytest
 from app.adapters.http import HttpSender
 from app.model import NoResponse, Response
 from tests.unit.engine_servers import BadServer, always, answer, read_request, serving
-from tests.unit.http_kit import JSON, connection, request
+from tests.unit.http_kit import JSON, Sender, connection, request
 
 
 @pytest.fixture
 def sender() -> Iterator[HttpSender]:
-    sender = HttpSender()
+    sender = Sender()
     yield sender
     sender.close()
 

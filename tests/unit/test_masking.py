@@ -24,14 +24,16 @@ def test_persons_are_hidden_wherever_they_stand_and_all_else_stays() -> None:
         "amount": Decimal("12.50"),
         "consumer": {"name": "Ann", "emails": ["ann@shop.example"], "phone": None, "note": "", "adult": True},
         "lines": [{"sku": "A", "contactName": "Bob", "first-name": "Bob"}],
-        "comment": "call ann.b@shop.example.com today",
+        "remark": "call ann.b@shop.example.com today",
+        "reasons": [{"code": "TOO_SMALL", "comment": "pay to NL91PLNT0417164300"}],
     }
     assert mask(body) == {
         "id": "r-1",
         "amount": Decimal("12.50"),
         "consumer": {"name": HIDDEN, "emails": [HIDDEN], "phone": None, "note": "", "adult": True},
         "lines": [{"sku": "A", "contactName": HIDDEN, "first-name": HIDDEN}],
-        "comment": f"call {HIDDEN} today",
+        "remark": f"call {HIDDEN} today",
+        "reasons": [{"code": "TOO_SMALL", "comment": HIDDEN}],
     }
 
 

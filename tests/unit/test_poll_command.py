@@ -66,7 +66,9 @@ def shop(site: Path) -> Iterator[Shop]:
     url = f"      base_url: http://127.0.0.1:{made.server_address[1]}\n"
     connector = "connectors/acme_shop/connector.yaml"
     short = FILES[connector].replace("overlap: 5m", "overlap: 5m, start: 12h")
-    write(site, {"config/connections.yaml": text.replace("    poll:", url + "    poll:", 1), connector: short})
+    allow = "    allow: [127.0.0.1]\n"
+    told = text.replace("    poll:", f"{url}{allow}    poll:", 1)
+    write(site, {"config/connections.yaml": told, connector: short})
     yield made
     made.shutdown()
     made.server_close()

@@ -10,18 +10,24 @@ from sqlalchemy import Connection
 
 from app.adapters.ledger import engine
 from app.adapters.ledger.acts import Acting
+from app.adapters.ledger.api_tokens import ApiTokens
 from app.adapters.ledger.bridge_answers import BridgeAnswers
 from app.adapters.ledger.claims import Claiming
 from app.adapters.ledger.engine import Database, sqlite_is_safe, sqlite_version
+from app.adapters.ledger.erasing import Erasing
+from app.adapters.ledger.facts import Facts
 from app.adapters.ledger.finishes import Finishing
 from app.adapters.ledger.lanes import Lanes
 from app.adapters.ledger.mending import Mending
-from app.adapters.ledger.migrate import SchemaState, migrate, schema_state, state_of
+from app.adapters.ledger.migrate import SchemaState, migrate, need_current, refuse, schema_state, state_of
 from app.adapters.ledger.polls import Polling, PollWriting
 from app.adapters.ledger.queries import Queries
 from app.adapters.ledger.receipts import Receiving
 from app.adapters.ledger.references import Referring
+from app.adapters.ledger.restoring import Restoring
+from app.adapters.ledger.retaining import Retaining
 from app.adapters.ledger.sending_again import SendingAgain
+from app.adapters.ledger.setting_references import SettingReferences
 from app.adapters.ledger.sharing import Sharing
 from app.adapters.ledger.soundness import CHECKS, Verifying
 from app.adapters.ledger.story import Stories, StoryRows
@@ -37,7 +43,9 @@ __all__ = [
     "StoryRows",
     "Transaction",
     "migrate",
+    "need_current",
     "open_ledger",
+    "refuse",
     "schema_state",
     "sqlite_is_safe",
     "sqlite_version",
@@ -92,12 +100,18 @@ class Ledger(
     Sharing,
     Acting,
     SendingAgain,
+    SettingReferences,
+    ApiTokens,
     Queries,
+    Erasing,
     Stories,
     Tasks,
     Polling,
     BridgeAnswers,
     Mending,
+    Restoring,
+    Facts,
+    Retaining,
     Verifying,
 ):
     """The ledger. One per process, shared by its threads. Every method may raise `LedgerUnavailable`."""
@@ -146,8 +160,8 @@ def open_ledger(url: str, *, clock: Clock, busy_timeout_s: float = 5.0, wary: bo
     try:
         state = state_of(db)
         if state != "current":
-            todo = "run a newer Backhaul" if state == "ahead" else "run `backhaul migrate`"
-            raise ConfigError(f"the tables of the ledger at {db.url!r} are {state}, {todo}")
+            refuse(state, repr(db.url))
+            raise ConfigError(f"the tables of the ledger at {db.url!r} are {state}, run `backhaul migrate`")
     except BaseException:
         db.close()
         raise

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, case, func, or_, select, update
 
+from app.adapters.ledger.emptied import emptied_deliveries, emptied_events
 from app.adapters.ledger.engine import once
 from app.adapters.ledger.finishes import Finishing
 from app.adapters.ledger.schema import attempts, calls, deliveries, events
@@ -128,7 +129,7 @@ class Acting(Store):
 
         That is what is dead, unknown, unreadable, parked, in conflict or waiting. A dead delivery whose last call was
         rejected, and one that a person reviewed, is sent under a new idempotency key: the target would answer the old
-        one as before.
+        one as before. What lost its content, by age or because a person was erased, stays as it is.
         """
         if not ids:
             return []
@@ -174,7 +175,8 @@ class Acting(Store):
         return True
 
     def _retry_events(self, connection: Connection, tx: Finishing, ids: Sequence[str], who: str) -> list[str]:
-        rows = connection.execute(_seen_events, {"ids": list(ids)}).all()
+        found = connection.execute(_seen_events, {"ids": list(ids)}).all()
+        rows = [row for row in found if row.id not in emptied_events(connection, ids)] if found else []
         if rows:
             now = self._now()
             connection.execute(_wake_event, [{"row_id": row.id, "now": now} for row in rows])
@@ -184,7 +186,8 @@ class Acting(Store):
 
     def _retry_deliveries(self, connection: Connection, tx: Finishing, ids: Sequence[str], who: str) -> list[str]:
         found = connection.execute(_seen_deliveries, {"ids": list(ids)}).all()
-        rows = [row for row in found if row.state in DELIVERIES_TO_RETRY]
+        gone = emptied_deliveries(connection, ids) if found else ()
+        rows = [row for row in found if row.state in DELIVERIES_TO_RETRY and row.id not in gone]
         ended = [row.id for row in rows if row.state == "dead" or (row.state == "parked" and row.waits_for is None)]
         rejected = set(connection.scalars(_answered, {"ids": ended})) if ended else set()
         now = self._now()

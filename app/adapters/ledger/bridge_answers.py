@@ -13,6 +13,7 @@ from app.adapters.ledger.schema import attempts
 from app.adapters.ledger.shared_schema import bridge_answers
 from app.adapters.ledger.store import Store, ahead
 from app.core.bridges import BridgeClaim, BridgeFinish, CallMade, Question
+from app.core.contents import went
 from app.core.jsontext import dump_text, loads
 
 _by_key = select(bridge_answers).where(
@@ -32,6 +33,7 @@ _held = (
 #: Written out: a partial index is found only by what is written in the statement.
 _open = select(bridge_answers).where(text("state IN ('running', 'waiting', 'in_doubt')"))
 _KIND = "bridge"
+_GONE = dump_text({"error": {"code": "gone", "message": "this was answered; the answer is kept no longer"}})
 
 
 class BridgeAnswers(Store):
@@ -114,6 +116,9 @@ class BridgeAnswers(Store):
         return True
 
     def _taken(self, row: Row[Any], lease_s: float) -> BridgeClaim | None:
+        if row.state == "answered" and went(row.answer or ""):
+            # It is not carried out again: that it was is known, and what it said is not.
+            return BridgeClaim("answered", row.id, status=410, answer=_GONE)
         if row.state == "answered":
             return BridgeClaim("answered", row.id, status=row.status, answer=row.answer)
         # Nobody renews this lease: after a jump of the clock it is believed to its end.

@@ -10,13 +10,17 @@ from sqlalchemy import Connection, inspect, text
 from app.adapters.ledger.engine import Database, unavailable
 from app.adapters.ledger.schema import REVISIONS
 from app.errors import ConfigError
+from app.model import Problem
 
-SchemaState = Literal["empty", "current", "behind", "ahead"]
+#: moving: a ledger is being copied into it; moved: it was copied elsewhere, and is that one's past from then on.
+SchemaState = Literal["empty", "current", "behind", "ahead", "moving", "moved"]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 #: Any number will do, as long as all versions of the program hold the same lock while they migrate.
 _LOCK = 4_207_201
 _WAIT_S = 60.0
+#: What stands before the revision of a ledger that no hub may work on. An older program takes it for a newer one.
+MOVING, MOVED = "moving-", "moved-"
 
 
 def migrate(url: str) -> None:
@@ -32,10 +36,7 @@ def migrate(url: str) -> None:
             if db.dialect == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             state = _state(connection)
-            if state == "ahead":
-                raise ConfigError(
-                    f"the ledger at {db.url!r} was made by a newer Backhaul: run that one, or restore a backup"
-                )
+            refuse(state, repr(db.url))
             if state != "current":
                 _upgrade(connection)
     finally:
@@ -54,6 +55,32 @@ def schema_state(url: str) -> SchemaState:
         db.close()
 
 
+def refuse(state: SchemaState, name: str) -> None:
+    """Raises `ConfigError` for a ledger whose tables this program may not bring up to date."""
+    if state == "ahead":
+        what, todo = "was made by a newer Backhaul", "run that one, or restore a backup"
+    elif state == "moving":
+        what, todo = (
+            "is being copied from another one",
+            "run the same `backhaul import` again until it is done",
+        )
+    elif state == "moved":
+        what = "was moved to another database"
+        todo = "let DATABASE_URL name that one; `backhaul import --help` says how to give up a move"
+    else:
+        return
+    raise ConfigError([Problem("", 0, 0, f"the ledger at {name} {what}", todo)])
+
+
+def need_current(url: str, name: str) -> None:
+    """Raises `ConfigError` unless the tables are those that this program knows; `name` is the URL for people."""
+    state = schema_state(url)
+    refuse(state, name)
+    if state != "current":
+        what = "there is no ledger yet" if state == "empty" else "the ledger is of an older version of the hub"
+        raise ConfigError([Problem("", 0, 0, f"{what} ({name})", "run `backhaul migrate` or `backhaul up`")])
+
+
 def state_of(db: Database) -> SchemaState:
     """`schema_state` of a database that is open."""
     with db.read() as connection:
@@ -68,6 +95,8 @@ def _state(connection: Connection) -> SchemaState:
         return "empty"
     if found == REVISIONS[-1]:
         return "current"
+    if found.startswith((MOVING, MOVED)):
+        return "moving" if found.startswith(MOVING) else "moved"
     return "behind" if found in REVISIONS else "ahead"
 
 

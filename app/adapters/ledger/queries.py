@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, Table, bindparam, literal_column, select
+from sqlalchemy import RowMapping, Select, Table, bindparam, literal_column, or_, select
 
-from app.adapters.ledger.columns import iso_ms
+from app.adapters.ledger.columns import bounded, clean, iso_ms
 from app.adapters.ledger.schema import attempts, audit, calls, changes, deliveries, documents, event_bodies, events
 from app.adapters.ledger.store import Store, bare
 from app.core.jsontext import loads
@@ -92,11 +92,16 @@ class Queries(Store):
         del found["data"]
         return {**found, "calls": _views(steps), "attempt_rows": _views(tries), "audit": _views(acts)}
 
-    def acts(self, target: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """What people did, oldest first: to an event or delivery by its id, "connection:NAME" or a reference's key."""
+    def acts(self, target: str | None = None, limit: int = 100, *, who: str | None = None) -> list[dict[str, Any]]:
+        """What people did, oldest first: to an event, delivery or task by its id, "connection:NAME", "token:NAME" or a
+        reference's key; by who is called like that, with the id of his token behind it or not.
+        """
         query = select(audit).order_by(audit.c.seq.desc()).limit(limit)
         if target is not None:
-            query = query.where(audit.c.target == target)
+            query = query.where(audit.c.target == bounded(target))
+        if who is not None:
+            named = or_(*(audit.c.who == name for name in (clean(who), f"cli:{clean(who)}")))
+            query = query.where(or_(named, audit.c.who.startswith(f"{clean(who)} (", autoescape=True)))
         with self._db.read() as connection:
             return _views(reversed(connection.execute(query).all()))
 

@@ -78,6 +78,7 @@ def to_delivery_work(row: Any, document: Document, told: Mapping[int, CallRow]) 
         change_id=row.change_id,
         answers=tuple(_answer(told.get(step)) for step in range(row.own_step)),
         calls=told,
+        made_at=from_ms(row.own_created_at),
     )
 
 

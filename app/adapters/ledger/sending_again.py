@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from app.adapters.ledger.emptied import emptied_deliveries
 from app.adapters.ledger.finishes import Finishing
 from app.adapters.ledger.schema import calls, deliveries
 from app.adapters.ledger.store import Store
@@ -52,7 +53,7 @@ class SendingAgain(Store):
     """Carries out what people ask for. Every method raises `LedgerUnavailable`."""
 
     def send_again(self, ids: Sequence[str], who: str, why: str, call: int | None = None) -> list[str]:
-        """Carry out these deliveries once more; the ids of those that were done.
+        """Carry out these deliveries once more; the ids of those that were done, and whose contents are still there.
 
         They begin again at their first call. Made once more, under new idempotency keys, is the last call that they
         made, or with `call` (counted from 1) that one and all after it. Of those before it only what reads is made
@@ -65,7 +66,8 @@ class SendingAgain(Store):
             made: dict[str, dict[int, Any]] = {}
             for row in connection.execute(_calls, {"ids": list(ids)}):
                 made.setdefault(row.delivery_id, {})[row.step] = row
-            done = connection.execute(_done, {"ids": list(ids)}).all()
+            gone = emptied_deliveries(connection, ids)
+            done = [row for row in connection.execute(_done, {"ids": list(ids)}).all() if row.id not in gone]
             return [row.id for row in done if self._begin(connection, tx, row, made.get(row.id, {}), who, why, call)]
 
     def _begin(

@@ -67,6 +67,42 @@ seals = Table(
 )
 Index("ix_seals_of", seals.c.of, seals.c.seq)
 
+#: Of each sealed row whose contents were taken out: what it was and what it is now. Holds nothing of the contents but
+#: their digest, and is sealed itself.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("seq", Counter, primary_key=True),
+    Column("at", Millis, nullable=False),
+    Column("of", Text, nullable=False),  # the table
+    Column("row", BigInteger, nullable=False),  # its row
+    Column("how", Text, nullable=False),  # "expired" or "erased"
+    Column("before", Text, nullable=False),  # digest of the whole row as it was
+    Column("kept", Text, nullable=False),  # digest of its contents as they were
+    Column("after", Text, nullable=False),  # digest of the whole row as it is
+)
+Index("ix_erasures_row", erasures.c.of, erasures.c.row)
+
+#: Who may use the API: see `core.api_tokens`.
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("seq", Counter, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("made_at", Millis, nullable=False),
+    Column("made_by", Words, nullable=False),
+    Column("expires_at", Millis),
+    Column("used_at", Millis),
+    Column("revoked_at", Millis),
+    Column("revoked_by", Words),
+    UniqueConstraint("id", name="uq_api_tokens_id"),
+)
+_GIVEN = text("revoked_at IS NULL")
+Index("ix_api_tokens_name", api_tokens.c.name, unique=True, sqlite_where=_GIVEN, postgresql_where=_GIVEN)
+
 rejections = Table(
     "rejections",
     metadata,
@@ -84,6 +120,15 @@ counters = Table(
     Column("shard", Text, nullable=False),
     Column("value", Float, nullable=False),
     PrimaryKeyConstraint("name", "labels", "shard", name="pk_counters"),
+)
+
+#: What the hub keeps of itself: see `facts`.
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", Millis, nullable=False),
+    Column("value", Text, nullable=False),
 )
 
 site_versions = Table(

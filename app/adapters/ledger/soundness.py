@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, or_, select, tuple_
 
 from app.adapters.ledger.schema import (
     attempts,
@@ -19,7 +19,8 @@ from app.adapters.ledger.schema import (
     identifiers,
 )
 from app.adapters.ledger.seals import Sealing, Unsound
-from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES
+from app.core.checkup import Fault, Piece
+from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES, Json
 
 #: Of one kind of fault so many are named.
 NAMED = 100
@@ -116,8 +117,41 @@ class Verifying(Sealing):
                     names = list(found)
                 yield from (Unsound(check, str(name), one.what) for name in names)
 
+    def parts(self) -> tuple[str, ...]:
+        """What `look_at` can look at, best in this order: the tables that have checks, and the seals."""
+        return (*dict.fromkeys(check.table.name for check in _CHECKS), _SOUGHT)
+
+    def look_at(self, part: str, after: Json, most: int) -> Piece:
+        """Look at up to `most` rows of one of `parts`, in the order of their keys, behind `after`.
+
+        Finds what `verify` does. Of the seals one is looked at a time, which holds a bounded number of rows.
+        """
+        if part == _SOUGHT:
+            rows, found, number = self.unsealed_after(int(after or 0))
+            return Piece(rows, tuple(Fault(one.row, one.what) for one in found), number)
+        checks = [check for check in _CHECKS if check.table.name == part]
+        with self._db.read() as connection:
+            return _look_at(connection, checks, after, most)
+
     def kept(self) -> dict[str, int]:
         """How many rows there are, by table."""
         with self._db.read() as connection:
             tables = (events, documents, changes, deliveries, calls, attempts)
             return {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables}
+
+
+def _look_at(connection: Connection, checks: list[_Check], after: Json, most: int) -> Piece:
+    table = checks[0].table
+    keys = list(table.primary_key.columns)
+    key = tuple_(*keys)
+    behind = [] if after is None else [key > tuple_(*after)]
+    found = connection.execute(select(*keys).where(*behind).order_by(*keys).limit(most)).all()
+    if not found:
+        return Piece(0, (), None)
+    here = [*behind, key <= tuple_(*found[-1])]
+    faults = [
+        Fault(str(name), one.what)
+        for one in checks
+        for name in connection.scalars(select(one.name).select_from(table).where(*here, one.wrong).limit(NAMED))
+    ]
+    return Piece(len(found), tuple(faults), list(found[-1]) if len(found) == most else None)

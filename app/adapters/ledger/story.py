@@ -91,6 +91,11 @@ class Stories(Store):
                 found = _keys(row for row in rows if row.value == wanted) or _keys(rows)
             return _linked(connection, found)
 
+    def find_linked(self, objects: Sequence[ObjectKey]) -> list[ObjectKey]:
+        """These objects, and those that strong numbers link to them."""
+        with self._db.read() as connection:
+            return _linked(connection, list(objects))
+
     def story(self, objects: Sequence[ObjectKey]) -> StoryRows:
         """Everything about these objects: what came, what it meant, what was done, with which answer."""
         rows = StoryRows(list(objects))
