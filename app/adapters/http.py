@@ -168,7 +168,7 @@ def _foreign(origin: Origin, connection: Connection) -> str:
 
 def _not_connected(error: BaseException | None, took_ms: int, connection: Connection) -> NoResponse:
     if isinstance(error, BarredError):
-        what = f"{error.told(connection.where)}, then `backhaul resume {connection.name}`"
+        what = f"{error.told(connection.where)}, restart the hub, then `backhaul resume {connection.name}`"
         return NoResponse("barred", what, False, took_ms)
     if isinstance(error, UnicodeError):
         return NoResponse("refused", f"cannot be sent: {_reason(error)}", False, took_ms)

@@ -97,6 +97,8 @@ def resume_command(cli: Cli, connection: str) -> None:
     _known(cli, connection)
     cli.ledger.resume(connection, who())
     click.echo(f"{connection} goes on")
+    if hint := older_files(cli):
+        click.echo(hint, err=True)
 
 
 def _known(cli: Cli, connection: str) -> None:

@@ -8,6 +8,7 @@ from app.cli.context import Cli, pass_cli
 from app.cli.output import json_option, limit_option, rows
 
 _COLUMNS = ("at", "who", "act", "target", "before", "after")
+_NONE = "nothing was done by hand that fits; without --who and --target all of it is listed"
 
 
 @click.command("audit")
@@ -19,4 +20,4 @@ _COLUMNS = ("at", "who", "act", "target", "before", "after")
 def audit_command(cli: Cli, target: str | None, by: str | None, limit: int, as_json: bool) -> None:
     """List what people did by hand, the newest first. It is sealed: see `backhaul ledger verify`."""
     found = cli.ledger.acts(target, limit, who=by)[::-1]
-    rows(cli.masked(found), _COLUMNS, as_json=as_json, none="nobody did anything by hand")
+    rows(cli.masked(found), _COLUMNS, as_json=as_json, none=_NONE if target or by else "nobody did anything by hand")

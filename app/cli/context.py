@@ -101,6 +101,15 @@ class Cli:
         if self._ledger is not None:
             self._ledger.close()
 
+    def port(self, otherwise: int) -> int:
+        """The PORT of the environment, or another one where none is set. Raises `ConfigError`."""
+        text = self.env.get("PORT", "")
+        if not text:
+            return otherwise
+        if not text.isdecimal() or int(text) > 65_535:
+            raise ConfigError(f"PORT is {text!r}, which is no port: write a number up to 65535, or leave it out")
+        return int(text)
+
     def arguments(self) -> list[str]:
         """The global options again, for a child process."""
         given = ["--site", str(self.site_option.absolute())] if self.site_option else []

@@ -55,6 +55,7 @@ def examine(cli: Cli, *, login: bool = False) -> Iterator[Finding]:
         some = "; ".join(str(problem) for problem in error.problems[:3])
         yield Finding("fail", "files", f"{len(error.problems)} problems, see `backhaul check`: {some}")
     yield _space(cli.settings.var_dir)
+    yield from _open_files(cli)
     ledger: Ledger | None = None
     try:
         facts = bootstrap.ledger_facts(cli.settings)
@@ -85,6 +86,25 @@ def _space(var_dir: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     what = f"{free // 2**20:,} MiB free at {folder}"
     return Finding("ok" if free > _SPACE else "warn", "disk", what)
+
+
+def _open_files(cli: Cli) -> Iterator[Finding]:
+    """Files with persons or secrets in them that other users of this machine can read."""
+    files = [cli.env_file or cli.settings.site / ".env"]
+    if bootstrap.on_sqlite(cli.settings):
+        files.append(Path(bootstrap.database_url(cli.settings).removeprefix("sqlite:///")))
+    for file in files:
+        # An example holds nothing of anybody's.
+        if file.is_file() and file.suffix != ".example" and _others_read(file.absolute()):
+            yield Finding("warn", "privacy", f"other users of this machine can read {file}: `chmod 600` it")
+
+
+def _others_read(file: Path) -> bool:
+    return bool(file.stat().st_mode & 0o044) and _folders_are_open(file)
+
+
+def _folders_are_open(file: Path) -> bool:
+    return all(folder.stat().st_mode & 0o011 for folder in file.parents)
 
 
 def _redis(cli: Cli) -> Iterator[Finding]:
@@ -169,14 +189,17 @@ def _connections(site: Site, ledger: Ledger | None) -> Iterator[Finding]:
         if empty:
             yield Finding("fail", about, f"{', '.join(empty)} is empty: {connection.where}")
         elif state and state.paused:
-            yield Finding("warn", about, f"paused: {state.because}; `backhaul resume {connection.name}`")
+            resume = f"`backhaul resume {connection.name}`"
+            yield Finding("warn", about, f"paused: {state.because}" + (f"; {resume}" * (resume not in state.because)))
         elif why:
             yield Finding("fail", about, why)
         elif state and state.open_until and state.open_until > datetime.now(UTC):
             what = f"failing ({state.because}); left alone until {iso(state.open_until)}"
             yield Finding("warn", about, what)
         else:
-            yield Finding("ok", about, f"{connection.connector.name} at {connection.settings.get('base_url')}")
+            # One that is only listened to has no address.
+            at = f" at {url}" if (url := connection.settings.get("base_url")) else ", which calls us"
+            yield Finding("ok", about, f"{connection.connector.name}{at}")
 
 
 def _reach(connection: Connection) -> str:

@@ -89,7 +89,7 @@ def _target(kind: str, value: str) -> str:
 
 
 def _show(counts: Mapping[str, int], numbers: Sequence[tuple[str, str]], masker: Masker) -> None:
-    click.echo("found: " + ", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    click.echo("found: " + ", ".join(f"{name} {count}" for name, count in counts.items() if count))
     shown = [f"{one['kind']} {one['value']}" for one in _numbers(numbers, masker)]
     more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
     if shown:

@@ -45,7 +45,7 @@ def web_command(cli: Cli, host: str | None, port: int | None, processes: int, th
     if not (host and port and threads):
         # Told everything, as by `up`, this process needs no files: only the one that serves reads them.
         hub = cli.site().hub
-        host, port = host or hub.host, port or int(cli.env.get("PORT") or hub.port)
+        host, port = host or hub.host, port or cli.port(hub.port)
         threads = threads or hub.web_threads
     bootstrap.need_redis(cli.settings)
     if processes > 1 and bootstrap.on_sqlite(cli.settings):

@@ -68,7 +68,7 @@ def up_command(cli: Cli, host: str | None, port: int | None, workers: int | None
 
 
 def _port(cli: Cli, site: Site, port: int | None) -> int:
-    return port if port is not None else int(cli.env.get("PORT") or site.hub.port)
+    return port if port is not None else cli.port(site.hub.port)
 
 
 def _start(supervisor: Supervisor, cli: Cli, workers: int, web: list[str], leave: Callable[[], None]) -> None:

@@ -92,7 +92,7 @@ def _reads(pages: Blueprint, services: WebServices, masker: Masker) -> None:
     @pages.get("/tokens")
     def tokens() -> Response:
         now = services.clock.now()
-        return answer({"tokens": [shown(token.view(now), masker) for token in ledger.api_tokens()]})
+        return answer({"tokens": [token.view(now) for token in ledger.api_tokens()]})
 
 
 def _named(row: Row, name: str) -> dict[str, Any]:

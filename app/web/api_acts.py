@@ -14,7 +14,7 @@ from app.core.routing import lane_after
 from app.core.times import seconds
 from app.errors import DataError
 from app.model import ReferenceKey
-from app.web.answers import Refusal, answer, shown
+from app.web.answers import Refusal, answer
 from app.web.asking import call_number, flag, found, given, number, said
 from app.web.auth import Door, caller, needs
 from app.web.ports import Row, WebServices
@@ -26,7 +26,7 @@ def add(pages: Blueprint, services: WebServices, masker: Masker, door: Door) -> 
     """Add the acts to the pages of the API."""
     _work(pages, services)
     _others(pages, services)
-    _tokens(pages, services, masker, door)
+    _tokens(pages, services, door)
 
 
 def _work(pages: Blueprint, services: WebServices) -> None:
@@ -115,7 +115,7 @@ def _until(now: datetime) -> datetime | None:
         raise Refusal(400, "bad_expires", "`expires` must be a time to live such as 90d or 12h") from None
 
 
-def _tokens(pages: Blueprint, services: WebServices, masker: Masker, door: Door) -> None:
+def _tokens(pages: Blueprint, services: WebServices, door: Door) -> None:
     ledger, clock = services.ledger, services.clock
 
     @pages.post("/tokens")
@@ -140,4 +140,4 @@ def _tokens(pages: Blueprint, services: WebServices, masker: Masker, door: Door)
         except DataError as error:
             raise Refusal(409, "not_revoked", str(error)) from None
         door.forget(token_id)
-        return answer(shown(token.view(clock.now()), masker))
+        return answer(token.view(clock.now()))

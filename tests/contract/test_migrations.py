@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Thread
 
@@ -172,6 +173,20 @@ def test_a_folder_that_is_not_there_yet_is_made_and_looking_makes_nothing(tmp_pa
     migrate(url)
     assert schema_state(url) == "current"
     open_ledger(url, clock=clock).close()
+
+
+def test_a_new_file_is_for_the_hubs_user_alone_whatever_the_umask_says(tmp_path: Path, clock: HandClock) -> None:
+    for file in (tmp_path / "ledger.db", tmp_path / "new" / "ledger.db"):
+        old = os.umask(0o022)
+        try:
+            migrate(f"sqlite:///{file}")
+            with closing(open_ledger(f"sqlite:///{file}", clock=clock)) as ledger:
+                received(ledger, clock)
+                beside = [one.stat().st_mode & 0o777 for one in file.parent.glob("ledger.db*")]
+        finally:
+            os.umask(old)
+        assert len(beside) > 1 and set(beside) == {0o600}
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 
 
 def test_an_empty_database_is_not_opened(tmp_path: Path, postgres: Cluster, clock: HandClock) -> None:

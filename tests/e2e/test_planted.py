@@ -11,31 +11,13 @@ from urllib.parse import quote
 
 import pytest
 import redis
-import yaml
 from sqlalchemy import create_engine, inspect, text
 
 from app.adapters.ledger.engine import parse, sqlite_module
-from connectors.returnista.samples import build_return_order
-from tests.e2e.stack import Simulator, Stack, wait_for
-from tests.e2e.test_main_job import spec, wait_announced, wait_delivery
+from tests.e2e.planted_kit import PERSON, SECRETS, PlantedStack, happen
+from tests.e2e.stack import wait_for
+from tests.e2e.test_main_job import spec, wait_announced
 
-SECRETS = {
-    "PLATFORM_KEY": "sk-planted-platform-7d1f",
-    "PLATFORM_SECRET": "whsec-planted-hook-93ab",
-    "OLD_SECRET": "whsec-planted-old-55cd",
-    "ERP_TOKEN": "planted-erp-token-c0ffee",
-    "WMS_TOKEN": "planted-wms-token-decade",
-    "HUB_API_TOKEN": "planted-hub-token-facade",
-}
-PERSON = {
-    "first name": "Plantedina",
-    "last name": "O'Vörnamsen",
-    "e-mail": "planted.person+box@mail.example",
-    "phone": "+31 6 1917 2233",
-    "street": "Plantedlaan",
-    "postal code": "9917 ZX",
-    "account": "NL91PLNT0417164300",
-}
 #: What may hold persons, and why. Nothing may hold a secret. docs/security.md has the same table.
 MAY_HOLD = {
     "event_bodies.body": "what came, byte for byte: it is read again when the mapping was mended",
@@ -48,48 +30,16 @@ MAY_HOLD = {
 }
 
 
-class PlantedStack(Stack):
-    """A hub all of whose credentials are planted."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        for simulator in (self.platform, self.erp, self.wms):
-            simulator.process.kill()
-            simulator.process.wait(10)
-        for name in ("returnista", "generic_erp", "generic_wms"):
-            (folder / f"{name}.port").unlink(missing_ok=True)
-        platform = ("--token", SECRETS["PLATFORM_KEY"], "--secret", SECRETS["PLATFORM_SECRET"])
-        self.platform = Simulator("returnista", folder, *platform)
-        self.erp = Simulator("generic_erp", folder, "--token", SECRETS["ERP_TOKEN"])
-        self.wms = Simulator("generic_wms", folder, "--token", SECRETS["WMS_TOKEN"])
-        self.rewrite_connections()
-        self.env |= SECRETS
-
-    def rewrite_connections(self) -> None:
-        """With a secret of its own for everything."""
-        super().rewrite_connections()
-        known = yaml.safe_load((self.site / "config/connections.yaml").read_text())["connections"]
-        known["returnista_eu"]["settings"]["api_key"] = "${PLATFORM_KEY}"
-        known["returnista_eu"]["settings"]["webhook_secrets"] = ["${PLATFORM_SECRET}", "${OLD_SECRET}"]
-        known["erp"]["settings"]["token"], known["wms_eu"]["settings"]["token"] = "${ERP_TOKEN}", "${WMS_TOKEN}"
-        self.write("config/connections.yaml", {"connections": known})
-
-    def api(self, path: str, **params: Any) -> Any:
-        """GET from the HTTP API, with the planted token."""
-        headers = {"Authorization": f"Bearer {SECRETS['HUB_API_TOKEN']}"}
-        return self.http.get(f"{self.url}/api/{path}", headers=headers, params=params, timeout=20).json()
-
-    def get(self, path: str) -> str:
-        """What the hub answers, whole."""
-        headers = {"Authorization": f"Bearer {SECRETS['HUB_API_TOKEN']}"}
-        answer = self.http.get(self.url + path, headers=headers, timeout=20)
-        return f"{answer.status_code} {answer.headers} {answer.text}"
-
-
-@pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlantedStack]:
-    """A hub in which everything happened once."""
-    stack = PlantedStack(tmp_path_factory.mktemp("planted"))
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlantedStack]:
+    """A hub in which everything happened once, on each kind of ledger."""
+    url = None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").create("planted")
+        # The server of the tests lets everybody in: the password is told to it all the same.
+        url = url.replace("postgres@", f"postgres:{SECRETS['DATABASE_PASSWORD']}@")
+        assert SECRETS["DATABASE_PASSWORD"] in url
+    stack = PlantedStack(tmp_path_factory.mktemp("planted"), url)
     try:
         stack.up()
         happen(stack)
@@ -99,51 +49,6 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlantedStack]:
         raise
     finally:
         stack.stop()
-
-
-def happen(stack: PlantedStack) -> None:
-    """A label, a failing target, a refusal, a refused credential, an unknown word, and requests that are no good."""
-    names = ("good", "busy", "dead", "shut")
-    stack.erp.post("/_sim/seed", {"orders": [{"number": f"E-{one}", "externalNumber": f"p{one}"} for one in names]})
-    stack.wms.post("/_sim/seed", {"refuse": ["ro-pdead/pdead"]})
-    stack.platform.post("/_sim/seed", {"return_orders": [order(f"p{one}") for one in names]})
-    stack.wms.misbehave("announce_return", "503", times=1)
-    for name in names[:3]:
-        assert stack.send_label(f"p{name}-p1") == [200]
-    wait_announced(stack, "pgood", seconds=40)
-    wait_announced(stack, "pbusy", seconds=40)
-    wait_delivery(stack, "pdead", "dead", seconds=40)
-    stack.wms.misbehave("announce_return", "401", times=None)
-    stack.send_label("pshut-p1")
-    wait_for("the pause", lambda: "paused" in stack.cli("doctor", check=False))
-    stack.wms.behave()
-    stack.cli("resume", "wms_eu")
-    wait_announced(stack, "pshut", seconds=40)
-    odd = {
-        "id": "odd-1",
-        "type": "shipment.exploded",
-        "eventType": "shipment.exploded",
-        "data": {"email": PERSON["e-mail"]},
-    }
-    (stack.folder / "odd.json").write_text(json.dumps({**odd, "consumer": PERSON}))
-    stack.cli("send", "returnista_eu", str(stack.folder / "odd.json"), check=False)
-    spoiled = json.dumps(PERSON).encode()
-    for path in ("returnista_eu", "nobody", f"returnista_eu?email={quote(PERSON['e-mail'])}"):
-        stack.http.post(f"{stack.url}/webhooks/{path}", data=spoiled, headers={"webhook-id": PERSON["account"]})
-    stack.http.post(f"{stack.url}/webhooks/returnista_eu", data=b"\xff{" + spoiled)
-    for path in (f"/no?mail={PERSON['e-mail']}", f"/api/events/{PERSON['account']}", "/api/events?limit=x"):
-        stack.http.get(stack.url + path, headers={"Authorization": f"Bearer {SECRETS['OLD_SECRET']}"})
-
-
-def order(name: str) -> dict[str, Any]:
-    """A return order of the planted person."""
-    made = build_return_order(spec(name, name))
-    names = {"firstName": PERSON["first name"], "lastName": PERSON["last name"]}
-    made["consumer"] |= {**names, "email": PERSON["e-mail"], "phoneNumber": PERSON["phone"]}
-    for parcel in made["shipments"]:
-        parcel["sender"] |= {**names, "street": PERSON["street"], "postalCode": PERSON["postal code"]}
-    made["returnRequests"][0]["returnReasonComment"] = f"pay to {PERSON['account']}, mail {PERSON['e-mail']}"
-    return made
 
 
 def spellings(value: str) -> set[str]:
@@ -177,9 +82,10 @@ def test_no_log_holds_a_secret_or_a_person(planted: PlantedStack) -> None:
 def test_no_answer_of_the_hub_holds_a_secret_or_a_person(planted: PlantedStack) -> None:
     lists = ("events", "deliveries", "tasks", "references", "rejections", "parked", "audit", "tokens")
     paths = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/no", "/api/no", *(f"/api/{one}" for one in lists)]
+    assert any(row["type"] == "poll.return_order" for row in planted.api("events", limit=500)["events"])
     paths += [f"/api/events/{row['event_id']}" for row in planted.api("events", limit=500)["events"]]
     paths += [f"/api/deliveries/{row['delivery_id']}" for row in planted.api("deliveries", limit=500)["deliveries"]]
-    paths += [f"/api/returns/ro-p{name}" for name in ("good", "busy", "dead", "shut")]
+    paths += [f"/api/returns/ro-p{name}" for name in ("good", "busy", "dead", "shut", "poll")]
     answers = {path: planted.get(path) for path in paths}
     assert "***" in answers["/api/returns/ro-pgood"]
     assert {path: held for path, told in answers.items() if (held := found(told, EVERYTHING))} == {}
@@ -197,12 +103,14 @@ def test_no_refusal_of_the_hub_holds_what_it_was_sent(planted: PlantedStack) -> 
 def test_no_output_of_a_command_holds_a_secret_or_a_person(planted: PlantedStack) -> None:
     lists = ("events", "deliveries", "dead", "parked", "tasks", "questions", "audit")
     commands = [(one, *more) for one in lists for more in ((), ("--json",))]
-    for number in ("ro-pgood", "pdead", "E-shut"):
+    for number in ("ro-pgood", "pdead", "E-shut", "ro-ppoll", "1004800", "t-1001", "t-1002"):
         commands += [("trace", number), ("trace", number, "--json"), ("trace", number, "--short")]
     commands += [("refs", "show"), ("refs", "show", "--json"), ("doctor",), ("check",), ("ledger", "verify")]
     commands += [("token", "list"), ("erase", "--order", "pgood", "--dry-run"), ("events", "--state", "rejected")]
-    told = {" ".join(command): planted.cli(*command, check=False) for command in commands}
+    told = planted.told(commands)
+    assert len(told) == len(commands) + 1 and "Traceback" not in str(told)
     assert "wms_eu.announce_return" in told["trace pdead"]
+    assert "store.resolve_return" in told["trace t-1001"] and "returnista_eu" in told["trace ro-ppoll"]
     assert {command: held for command, output in told.items() if (held := found(output, EVERYTHING))} == {}
 
 

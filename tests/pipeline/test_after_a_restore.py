@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from app.adapters.ledger import Ledger, open_ledger
 from app.adapters.ledger.engine import sqlite_module
+from app.core.restores import Restore
+from app.pipeline.restored import Restored
 from tests.pipeline.kit import FILES, LABELLED, MiniHub
 from tests.support import HandClock
 
@@ -140,6 +144,29 @@ def test_once_all_is_caught_up_nothing_is_looked_for_any_more(twice: Twice) -> N
     twice.hub.receive(**{"return": "R-1"})
     twice.hub.run()
     assert (twice.announced(), twice.looked()) == (1, 0)
+
+
+def test_workers_hear_within_seconds_that_all_is_caught_up_and_ask_no_more_than_they_must(clock: HandClock) -> None:
+    class Told:
+        said: ClassVar[list[Restore]] = []
+        asked = 0
+
+        def restores(self) -> list[Restore]:
+            self.asked += 1
+            return self.said
+
+    told = Told()
+    restored = Restored(told, clock)
+    for _ in range(100):
+        restored.ask()
+        clock.move(60)
+    assert told.asked == 1
+    told.said.append(Restore(None, clock.now(), clock.now() + timedelta(hours=1)))
+    restored = Restored(told, clock)
+    for _ in range(100):
+        restored.ask()
+        clock.move(1)
+    assert told.asked == 1 + 10
 
 
 def test_without_the_mark_it_is_sent_twice(twice: Twice) -> None:

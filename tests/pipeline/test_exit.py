@@ -47,7 +47,7 @@ def test_a_refused_target_pauses_and_loses_nothing_once_it_is_allowed(
     state = ledger.lane_state("wms")
     assert state.paused and state.because == (
         "10.255.0.5 is a private address; if that is meant, write `allow: [10.255.0.5]` at config/connections.yaml:5, "
-        "then `backhaul resume wms`"
+        "restart the hub, then `backhaul resume wms`"
     )
     # Another look changes nothing and asks nobody.
     hub.later(3600)

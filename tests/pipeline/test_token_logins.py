@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,6 +17,7 @@ import redis
 from app.adapters.ledger import Ledger
 from app.adapters.system import SystemIds
 from app.adapters.token_store import TokenStore
+from app.model import Outcome
 from app.pipeline.call import Blocked, Called
 from tests.pipeline.token_kit import PASSWORD, House, Worker, standing
 from tests.support import HandClock
@@ -174,6 +176,12 @@ def test_a_login_that_fails_for_the_moment_blocks_until_later(
     assert not ledger.lane_state("acme_eu").paused
     clock.move(6)
     assert seen(worker.call()) == "tok-0001"
+
+
+@pytest.mark.parametrize("asked", [7.0, 1e6, 1e300])
+def test_a_login_is_put_off_for_no_more_than_a_day(worker: Worker, clock: HandClock, asked: float) -> None:
+    until = worker.caller._later(Outcome("retry", "busy", "remote", 429, asked))
+    assert until == clock.now() + timedelta(seconds=min(asked, 86_400))
 
 
 def test_nobody_at_the_logins_door_blocks_until_later(

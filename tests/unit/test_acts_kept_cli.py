@@ -18,9 +18,11 @@ from app.adapters.ledger import Ledger, open_ledger
 from app.adapters.system import SystemClock
 from app.cli import _COMMANDS, main
 from app.cli.context import who
+from app.core.bridges import BridgeFinish, Question
 from app.core.tasks import NewTask
 from app.model import DeliveryFinish, ReferenceKey
 from tests.contract.making import claim, deliver, document, finish, later, received
+from tests.postgres import Cluster
 from tests.support import HandClock
 from tests.unit.conftest import Run
 
@@ -31,7 +33,7 @@ READING = {
     **dict.fromkeys(("trace", "events", "deliveries", "dead", "parked", "questions", "audit"), "list"),
     **dict.fromkeys(("tasks", "refs show", "token list", "ledger verify", "doctor"), "list"),
     **dict.fromkeys(("check", "test", "try", "new", "new connector"), "work with the site's files alone"),
-    **dict.fromkeys(("backup", "export"), "make a copy"),
+    "backup": "makes a copy",
     **dict.fromkeys(("demo", "chaos"), "run a hub of their own, with a ledger of its own"),
     **dict.fromkeys(("up", "web", "worker", "clock"), "are the hub"),
     "migrate": "makes tables; what is in them stays",
@@ -128,8 +130,9 @@ ACTING = {
 }
 #: Acting commands whose rows are looked at in the tests of their own, and where.
 ELSEWHERE = {
-    "restore": "marks the ledger that it puts back as `ledger restored` does: contract/test_backup.py",
-    "import": "marks the ledger that it fills: contract/test_moving.py",
+    "restore": "in the ledger that it puts back: below",
+    "import": "in the ledger that it fills: below",
+    "export": "in the ledger that it fills: below",
     "erase": "contract/test_erasing.py",
 }
 
@@ -179,7 +182,50 @@ def test_an_act_by_the_command_line_is_kept_under_the_name_of_the_user(
     assert (row["who"], row["target"]) == (who(), target) and row["after"] is not None
     assert datetime.fromisoformat(row["at"]) and (row["before"] is None) == (row["act"] in CREATES)
     assert target in run("audit", "--target", target, "--limit", "1").output
-    assert "nobody did anything" in run("audit", "--target", "evt_none").output
+    assert "nothing was done by hand that fits" in run("audit", "--target", "evt_none").output
+
+
+def test_an_act_on_a_question_of_a_bridge_is_kept(run: Run, ledger: Ledger) -> None:
+    ledger.claim_bridge(Question("brq_1", "labels", "shop", "R-1", {}), "tok", 60)
+    ledger.finish_bridge("tok", BridgeFinish("brq_1", "in_doubt", because="no answer"))
+    run("resolve", "brq_1", "delivered")
+    (row,) = json.loads(run("audit", "--json").stdout)
+    told = {"who": who(), "act": "resolve", "target": "brq_1"}
+    assert told.items() <= row.items()
+    assert (row["before"], row["after"]) == ({"state": "in_doubt"}, {"verdict": "delivered"})
+
+
+def test_a_restore_and_a_restore_by_hand_and_trust_are_kept_with_what_they_say(
+    run: Run, ledger: Ledger, site: Path
+) -> None:
+    received(ledger, HandClock())
+    ledger.close()
+    run("backup", str(site / "copy.db"))
+    run("restore", str(site / "copy.db"), "--replace")
+    run("ledger", "restored")
+    run("ledger", "trust")
+    rows = json.loads(run("audit", "--json", "--target", "ledger").stdout)
+    assert [(row["who"], row["act"]) for row in rows] == [
+        (who(), "caught up"),
+        (who(), "restore"),
+        (who(), "restore"),
+    ]
+    assert all("wary_until" in row["after"] for row in rows) and "knew_until" in rows[1]["before"]
+
+
+@pytest.mark.parametrize("command", ["import", "export"])
+def test_a_move_is_kept_in_the_ledger_that_goes_on(
+    run: Run, ledger: Ledger, site: Path, postgres: Cluster, command: str
+) -> None:
+    received(ledger, HandClock())
+    ledger.close()
+    with postgres.copy("template0") as url:
+        if command == "import":
+            run("import", "--from", str(site / "var/backhaul.db"), env={"DATABASE_URL": url})
+        else:
+            run("export", "--to", url)
+        (row,) = json.loads(run("audit", "--json", env={"DATABASE_URL": url}).stdout)
+    assert (row["who"], row["act"], row["target"]) == (who(), "move", "ledger") and "mark" in row["after"]
 
 
 def test_the_environment_does_not_say_who_acts(monkeypatch: pytest.MonkeyPatch) -> None:

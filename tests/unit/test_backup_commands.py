@@ -11,6 +11,7 @@ import pytest
 from app.adapters.ledger import Ledger, open_ledger
 from app.adapters.ledger.schema import REVISIONS
 from app.adapters.system import SystemClock
+from app.bootstrap import running_lock
 from tests.contract.making import claim_ids, deliver, received
 from tests.support import HandClock
 from tests.unit.conftest import Run
@@ -109,3 +110,34 @@ def test_doctor_tells_of_a_ledger_that_is_not_sound(run: Run, filled: Path) -> N
     ledger.close()
     told = run("doctor", status=1)
     assert "2 faults found" in told.output and "evt_1" in told.output
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("restore", "backup.db", "--replace"),
+        ("ledger", "restored"),
+        ("import", "--from", "other.db"),
+        ("export", "--to", "postgresql://me@127.0.0.1:1/hub"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_beside_a_hub_that_runs_no_ledger_is_put_back_or_moved(
+    run: Run, filled: Path, command: tuple[str, ...]
+) -> None:
+    before = (filled / "var/backhaul.db").read_bytes()
+    with running_lock(filled / "var"):
+        told = run(*command, status=1)
+    assert "a hub runs on" in told.output and "stop it first" in told.output
+    assert (filled / "var/backhaul.db").read_bytes() == before
+
+
+def test_doctor_tells_of_a_ledger_that_others_can_read(run: Run, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = filled / "var/backhaul.db"
+    told = "other users of this machine can read"
+    # The folders of tests are their user's alone.
+    monkeypatch.setattr("app.cli.doctor_checks._folders_are_open", lambda file: True)
+    ledger.chmod(0o600)
+    assert told not in run("doctor", status=1).output
+    ledger.chmod(0o644)
+    assert told in run("doctor", status=1).output

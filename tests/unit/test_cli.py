@@ -17,6 +17,8 @@ from app.adapters.ledger import Ledger, open_ledger
 from app.adapters.redis_facts import RedisFacts
 from app.adapters.system import SystemClock
 from app.cli import _COMMANDS, main
+from app.cli.context import Cli
+from app.errors import ConfigError
 from app.model import DeliveryFinish
 from tests.contract.making import claim, deliver, finish, key, later, received
 from tests.support import HandClock
@@ -201,6 +203,16 @@ def test_send_without_a_hub_says_so(run: Run, site: Path) -> None:
         in run("send", "shop", "event.json", "--url", "http://127.0.0.1:9", status=1).output
     )
     assert "receives nothing" in run("send", "wms", "event.json", status=2).output
+
+
+@pytest.mark.parametrize("text", ["abc", "99999", "-1", "80.0"])
+def test_a_port_of_the_environment_that_is_none_is_told(text: str) -> None:
+    cli = Cli(None, None)
+    cli.__dict__["env"] = {"PORT": text}
+    with pytest.raises(ConfigError, match="which is no port"):
+        cli.port(8080)
+    cli.__dict__["env"] = {"PORT": "8081"}
+    assert cli.port(8080) == 8081
 
 
 def test_doctor_names_what_is_wrong_and_ends_with_1(run: Run) -> None:

@@ -29,7 +29,7 @@ def ledger(site: Path, migrated_sqlite: Path, clock: HandClock) -> Iterator[Ledg
 
 def test_a_dry_run_shows_and_touches_nothing(run: Run, ledger: Ledger, site: Path) -> None:
     said = run("erase", "--order", "oR-1", "--dry-run").output
-    assert "2 documents" in said and "oR-1" in said and EMAIL not in said and NAME not in said
+    assert "documents 2" in said and "oR-1" in said and EMAIL not in said and NAME not in said
     found = json.loads(run("erase", "--email", EMAIL, "--dry-run", "--json").stdout)
     assert found["erased"] is False and found["found"]["documents"] == 2 and EMAIL not in str(found)
     assert ledger.acts() == ledger.acts() and not [one for one in ledger.acts() if one["act"] == "erase"]

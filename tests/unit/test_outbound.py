@@ -89,7 +89,7 @@ def test_a_refusal_says_what_was_refused_where_and_what_to_do(sender: HttpSender
     assert isinstance(got, NoResponse)
     assert got.what == (
         "169.254.169.254 is the address of a cloud's metadata service; if that is meant, "
-        f"write `allow: [169.254.169.254]` at {WHERE}, then `backhaul resume acme_eu`"
+        f"write `allow: [169.254.169.254]` at {WHERE}, restart the hub, then `backhaul resume acme_eu`"
     )
 
 

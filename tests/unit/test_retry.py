@@ -57,6 +57,12 @@ def test_never_earlier_than_the_target_asked_for(asked: float, attempts: int, se
     assert wait <= max(RetryPolicy().longest_s * 1.2, LONGEST_RETRY_AFTER_S * 1.1)
 
 
+def test_no_target_is_left_alone_for_more_than_some_hours_over_a_day_whatever_it_asks_for() -> None:
+    for asked in (DAY, 1e6, 1e300, float("inf")):
+        wait = next_wait(RetryPolicy(), 1, asked, random.Random(1))
+        assert wait is not None and DAY <= wait <= 1.1 * DAY
+
+
 def test_a_policy_of_zeros_still_ends_and_never_spins() -> None:
     policy = RetryPolicy(first_s=0, factor=1, longest_s=0.5, give_up_after_s=5)
     waits = schedule(policy, 1)

@@ -49,13 +49,7 @@ def backup_sqlite(url: str, target: Path, tell: Callable[[int, int], object] = l
             _copy(source, copy, tell)
             found = _look(copy)
         _sync(copy)
-        try:
-            # Unlike a rename this fails where somebody made that file meanwhile.
-            os.link(copy, target)
-        except FileExistsError:
-            raise HubError(f"{target} is there already: nothing is overwritten, give another name") from None
-        except OSError:
-            copy.rename(target)
+        into_place(copy, target)
     _sync(target.parent)
     return found
 
@@ -90,6 +84,17 @@ def restore_sqlite(
         copy.replace(target)
     _sync(target.parent)
     return found, aside
+
+
+def into_place(copy: Path, target: Path) -> None:
+    """Give a finished copy its name. Raises `HubError` where somebody has made a file of that name meanwhile."""
+    try:
+        # Unlike a rename this overwrites nothing.
+        os.link(copy, target)
+    except FileExistsError:
+        raise HubError(f"{target} is there already: nothing is overwritten, give another name") from None
+    except OSError:
+        copy.rename(target)
 
 
 def alone(path: Path) -> None:

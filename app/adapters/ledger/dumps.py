@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
-from app.adapters.ledger.backup import Backup
+from app.adapters.ledger.backup import Backup, into_place
 from app.adapters.ledger.engine import Database, parse
 from app.errors import HubError
 
@@ -47,7 +47,7 @@ def backup_postgresql(url: str, target: Path, env: Mapping[str, str]) -> Backup:
             _run([program, "--format=custom", "--no-owner", f"--snapshot={snapshot}", f"--file={part}"], url, env)
         lister = _program("pg_restore", env, f"pg_restore --list {shlex.quote(str(part))}")
         _need_ledger(_run([lister, "--list", str(part)], url, env), target)
-        part.rename(target)
+        into_place(part, target)
     finally:
         db.close()
         part.unlink(missing_ok=True)

@@ -30,7 +30,10 @@ def migrate(url: str) -> None:
     """
     db = Database(url, _WAIT_S)
     if db.dialect == "sqlite" and db.url.database:
-        Path(db.url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+        file = Path(db.url.database).absolute()
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # It will hold persons: SQLite would make it as the umask says, and its other files as it makes this one.
+        file.touch(mode=0o600)
     try:
         with db.write() as connection:
             if db.dialect == "postgresql":

@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeDecorator
 
 from app.adapters.ledger.backup import need_alone
 from app.adapters.ledger.columns import to_ms
-from app.adapters.ledger.engine import Database
+from app.adapters.ledger.engine import Database, sqlite_module
 from app.adapters.ledger.finishes import Finishing
 from app.adapters.ledger.migrate import MOVED, MOVING, migrate, schema_state
 from app.adapters.ledger.restoring import LEDGER, let_go
@@ -59,7 +59,10 @@ def move(
         path = Path(source.url.database or "")
         if not path.exists():
             raise HubError(f"there is no ledger at {path}")
-        need_alone(path)
+        try:
+            need_alone(path)
+        except sqlite_module().DatabaseError as error:
+            raise HubError(f"{path} is no ledger: {error}") from None
         mark = _begin(source, target, source_url, target_url)
         # Nobody can begin to work on it from here on; somebody may have, a moment before.
         source.close()

@@ -19,6 +19,7 @@ from app.adapters.ledger.schema import (
     identifiers,
 )
 from app.adapters.ledger.seals import Sealing, Unsound
+from app.adapters.ledger.shared_schema import bridge_answers
 from app.core.checkup import Fault, Piece
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES, Json
 
@@ -91,7 +92,9 @@ _CHECKS = (
             documents.c.kind == identifiers.c.kind,
             documents.c.connection == identifiers.c.connection,
             documents.c.object_id == identifiers.c.object_id,
-        ),
+        )
+        # A question of a bridge is found by its numbers too, and has no document.
+        & ~exists().where(bridge_answers.c.id == identifiers.c.object_id),
     ),
 )
 #: The checks that `verify` carries out, in order.
