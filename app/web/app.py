@@ -27,6 +27,8 @@ def create_app(services: WebServices) -> Flask:
     # No static files, no templates: nothing is served from disk.
     app = Flask("backhaul", static_folder=None, template_folder=None)
     app.url_map.strict_slashes = False
+    # A redirect would tell what is there, and nobody follows one with a POST.
+    app.url_map.merge_slashes = False
     notifier = Notifier(services.wakes.wake if services.wakes else _wake_nobody)
     receipts = ReceiptWriter(services.ledger, notifier.tell)
     answering = Answering(services, receipts.reject) if services.site.bridges else None

@@ -10,6 +10,7 @@ from jinja2 import nodes
 
 from app.core.exact import Refused, calculate, decimal_of, is_number
 from app.core.expression_values import plain_json
+from app.core.inspection import GLUE
 from app.core.sandbox import OMIT, Missing, Run, Sandbox, getitem, refuse_missing
 
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {
@@ -50,7 +51,8 @@ class _Reading:
             case nodes.Dict():
                 return {value(pair.key): value(pair.value) for pair in tree.items}
             case nodes.Filter():
-                return self._applied(self._sandbox.filters[tree.name], tree)
+                # `~` is `join` without a separator.
+                return self._applied(self._sandbox.filters["join" if tree.name == GLUE else tree.name], tree)
             case nodes.Test():
                 return self._applied(self._sandbox.tests[tree.name], tree)
             case nodes.CondExpr():
