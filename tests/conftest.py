@@ -27,8 +27,9 @@ from tests.support import HandClock, empty_sqlite
 # Enough examples to be told of a mistake within the hour; .ci/run tries the full number of them.
 settings.register_profile("fast", settings(), max_examples=40)
 settings.register_profile("full", settings())
-# Says the same of the same commit, each time. To look for more: "full", or BACKHAUL_FUZZ=20000.
+# These say the same of the same commit, each time. To look for more: "full", or BACKHAUL_FUZZ=20000.
 settings.register_profile("ci", settings(derandomize=True))
+settings.register_profile("ci-slow", settings(derandomize=True), max_examples=40)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
