@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 import yaml
@@ -270,10 +270,19 @@ class Stack:
         return [one["body"] for one in self.wms.requests("announce_return") if one["effect"]]
 
 
+Kind = TypeVar("Kind", bound=Stack)
+
+
 @contextmanager
 def running_stack(folder: Path, database_url: str | None = None) -> Iterator[Stack]:
     """A stack that is up; on failure its logs are shown by the caller through `folder`."""
-    stack = Stack(folder, database_url)
+    with running(Stack(folder, database_url)) as stack:
+        yield stack
+
+
+@contextmanager
+def running(stack: Kind) -> Iterator[Kind]:
+    """The stack, up; its logs are printed when something fails, and it is stopped in any case."""
     try:
         stack.up()
         yield stack

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.stack import ROOT, TOKEN, Simulator, Stack, wait_for
+from tests.e2e.stack import ROOT, TOKEN, Simulator, Stack, running, wait_for
 
 ORDER = json.loads((ROOT / "connectors/generic_shop/fixtures/get_order__two_lines.json").read_text("utf-8"))
 QUESTION = json.loads((ROOT / "connectors/returnista_bridge/fixtures/resolve-return__refund.json").read_text("utf-8"))
@@ -67,16 +67,9 @@ class BridgeStack(Stack):
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[BridgeStack]:
-    stack = BridgeStack(tmp_path)
-    try:
-        stack.up()
+    with running(BridgeStack(tmp_path)) as stack:
         stack.shop.post("/_sim/seed", {"orders": [ORDER]})
         yield stack
-    except BaseException:
-        print(stack.logs())
-        raise
-    finally:
-        stack.stop()
 
 
 @contextmanager

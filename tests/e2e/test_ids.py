@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.stack import Simulator, Stack, wait_for
+from tests.e2e.stack import Simulator, Stack, running, wait_for
 
 PER_RETURN, RETURNS = 100, 100
 numbers = st.one_of(
@@ -35,14 +35,8 @@ def knowing_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack.erp.port_file.unlink()
     stack.erp = Simulator("generic_erp", stack.folder, "--derive", "E")
     stack.rewrite_connections()
-    try:
-        stack.up()
+    with running(stack):
         yield stack
-    except BaseException:
-        print(stack.logs())
-        raise
-    finally:
-        stack.stop()
 
 
 @settings(max_examples=RETURNS, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

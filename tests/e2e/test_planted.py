@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from app.adapters.ledger.engine import parse, sqlite_module
 from tests.e2e.planted_kit import PERSON, SECRETS, PlantedStack, happen
-from tests.e2e.stack import wait_for
+from tests.e2e.stack import running, wait_for
 from tests.e2e.test_main_job import spec, wait_announced
 
 #: What may hold persons, and why. Nothing may hold a secret. docs/security.md has the same table.
@@ -39,16 +39,9 @@ def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         # The server of the tests lets everybody in: the password is told to it all the same.
         url = url.replace("postgres@", f"postgres:{SECRETS['DATABASE_PASSWORD']}@")
         assert SECRETS["DATABASE_PASSWORD"] in url
-    stack = PlantedStack(tmp_path_factory.mktemp("planted"), url)
-    try:
-        stack.up()
+    with running(PlantedStack(tmp_path_factory.mktemp("planted"), url)) as stack:
         happen(stack)
         yield stack
-    except BaseException:
-        print(stack.logs())
-        raise
-    finally:
-        stack.stop()
 
 
 def spellings(value: str) -> set[str]:

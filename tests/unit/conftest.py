@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import structlog
 from click.testing import CliRunner, Result
 from flask import Flask
 
+from app.adapters.ledger import Ledger, open_ledger
+from app.adapters.system import SystemClock
 from app.cli import main
 from app.web.app import CLOSE, create_app
 from tests.support import HandClock
@@ -54,6 +57,16 @@ def run(site: Path, _own_log: None) -> Run:
         return result
 
     return call
+
+
+@pytest.fixture
+def site_ledger(site: Path, migrated_sqlite: Path) -> Iterator[Ledger]:
+    """The ledger that the commands use, with the machine's clock."""
+    (site / "var").mkdir()
+    path = shutil.copy(migrated_sqlite, site / "var/backhaul.db")
+    made = open_ledger(f"sqlite:///{path}", clock=SystemClock())
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -6,16 +6,13 @@ A new command that is in none of the tables fails here, and so does an act that 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import click
 import pytest
 
-from app.adapters.ledger import Ledger, open_ledger
-from app.adapters.system import SystemClock
+from app.adapters.ledger import Ledger
 from app.cli import _COMMANDS, main
 from app.cli.context import who
 from app.core.bridges import BridgeFinish, Question
@@ -138,13 +135,9 @@ ELSEWHERE = {
 
 
 @pytest.fixture
-def ledger(site: Path, migrated_sqlite: Path) -> Iterator[Ledger]:
+def ledger(site_ledger: Ledger) -> Ledger:
     """The ledger that the commands use."""
-    (site / "var").mkdir()
-    path = shutil.copy(migrated_sqlite, site / "var/backhaul.db")
-    opened = open_ledger(f"sqlite:///{path}", clock=SystemClock())
-    yield opened
-    opened.close()
+    return site_ledger
 
 
 def _delivery(ledger: Ledger, clock: HandClock, state: str) -> str:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from app.adapters.files import load_site
-from app.adapters.ledger import Ledger, open_ledger
+from app.adapters.ledger import Ledger
 from app.adapters.redis_facts import RedisFacts
-from app.adapters.system import SystemClock
 from app.cli import _COMMANDS, main
 from app.cli.context import Cli
 from app.errors import ConfigError
@@ -27,13 +24,9 @@ from tests.unit.site_kit import ENV, FILES
 
 
 @pytest.fixture
-def ledger(site: Path, migrated_sqlite: Path) -> Iterator[Ledger]:
+def ledger(site_ledger: Ledger) -> Ledger:
     """The ledger that the commands use, with the machine's clock."""
-    (site / "var").mkdir()
-    path = shutil.copy(migrated_sqlite, site / "var/backhaul.db")
-    opened = open_ledger(f"sqlite:///{path}", clock=SystemClock())
-    yield opened
-    opened.close()
+    return site_ledger
 
 
 @pytest.fixture

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from app.adapters.ledger import Ledger, open_ledger
-from app.adapters.system import SystemClock
+from app.adapters.ledger import Ledger
 from app.core.tasks import NewTask
 from tests.contract.making import document, received
 from tests.support import HandClock
@@ -18,17 +14,13 @@ from tests.unit.conftest import Run
 
 
 @pytest.fixture
-def ledger(site: Path, migrated_sqlite: Path, clock: HandClock) -> Iterator[Ledger]:
+def ledger(site_ledger: Ledger, clock: HandClock) -> Ledger:
     """The ledger that the command uses, with one open task."""
-    (site / "var").mkdir()
-    path = shutil.copy(migrated_sqlite, site / "var/backhaul.db")
-    opened = open_ledger(f"sqlite:///{path}", clock=SystemClock())
-    picture = document(clock, received(opened, clock))
-    with opened.write() as tx:
+    picture = document(clock, received(site_ledger, clock))
+    with site_ledger.write() as tx:
         tx.add_documents([picture])
         tx.add_tasks(picture, [NewTask("tsk_1", "law", "law:1", "line 1: received 2 of 1 announced")])
-    yield opened
-    opened.close()
+    return site_ledger
 
 
 def test_what_waits_for_a_person_is_listed_until_it_is_closed(run: Run, ledger: Ledger) -> None:

@@ -145,7 +145,8 @@ def test_every_file_says_what_it_is_for() -> None:
 
 
 def test_nothing_is_left_to_be_done() -> None:
-    marks = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+    # Spelled so that this line is none of them.
+    marks = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b")
     for folder in ("app", "connectors", "mappings", "config"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".yaml", ".md", ".json"):

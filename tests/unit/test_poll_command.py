@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,8 +16,7 @@ from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.adapters.files import check
-from app.adapters.ledger import Ledger, open_ledger
-from app.adapters.system import SystemClock
+from app.adapters.ledger import Ledger
 from app.core.polls import PollFinish, PollKey
 from tests.unit.conftest import Run
 from tests.unit.door_kit import Services
@@ -75,13 +73,9 @@ def shop(site: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def ledger(site: Path, migrated_sqlite: Path) -> Iterator[Ledger]:
+def ledger(site_ledger: Ledger) -> Ledger:
     """The ledger that the commands use, with the machine's clock."""
-    (site / "var").mkdir()
-    path = shutil.copy(migrated_sqlite, site / "var/backhaul.db")
-    opened = open_ledger(f"sqlite:///{path}", clock=SystemClock())
-    yield opened
-    opened.close()
+    return site_ledger
 
 
 def test_it_says_what_was_found_and_what_was_new(run: Run, shop: Shop, ledger: Ledger) -> None:

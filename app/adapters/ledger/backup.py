@@ -40,8 +40,7 @@ def backup_sqlite(url: str, target: Path, tell: Callable[[int, int], object] = l
     source = _path(url)
     if not source.exists():
         raise HubError(f"there is no ledger at {source}: nothing to back up")
-    if target.exists():
-        raise HubError(f"{target} is there already: nothing is overwritten, give another name")
+    need_new(target)
     if not target.parent.is_dir():
         raise HubError(f"{target.parent} is no folder: make it first")
     with _named_beside(target) as copy:
@@ -86,15 +85,25 @@ def restore_sqlite(
     return found, aside
 
 
+def need_new(target: Path) -> None:
+    """Raises `HubError` where something stands under the name that a backup is to have."""
+    if target.exists():
+        raise _taken(target)
+
+
 def into_place(copy: Path, target: Path) -> None:
     """Give a finished copy its name. Raises `HubError` where somebody has made a file of that name meanwhile."""
     try:
         # Unlike a rename this overwrites nothing.
         os.link(copy, target)
     except FileExistsError:
-        raise HubError(f"{target} is there already: nothing is overwritten, give another name") from None
+        raise _taken(target) from None
     except OSError:
         copy.rename(target)
+
+
+def _taken(target: Path) -> HubError:
+    return HubError(f"{target} is there already: nothing is overwritten, give another name")
 
 
 def alone(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
-from app.adapters.ledger.backup import Backup, into_place
+from app.adapters.ledger.backup import Backup, into_place, need_new
 from app.adapters.ledger.engine import Database, parse
 from app.errors import HubError
 
@@ -28,8 +28,7 @@ def backup_postgresql(url: str, target: Path, env: Mapping[str, str]) -> Backup:
 
     Raises `HubError`, also when the program is not there: then with the command to be run where it is.
     """
-    if target.exists():
-        raise HubError(f"{target} is there already: nothing is overwritten, give another name")
+    need_new(target)
     part = target.with_name(f".{target.name}.part")
     program = _program("pg_dump", env, f"pg_dump --format=custom --file={shlex.quote(str(target))}")
     part.unlink(missing_ok=True)

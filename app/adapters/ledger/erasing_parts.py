@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, select, update
 
 from app.adapters.ledger.retaining import day, take_answers, take_bodies, take_pictures, take_questions
 from app.adapters.ledger.schema import (
@@ -20,6 +20,7 @@ from app.adapters.ledger.schema import (
     tasks,
 )
 from app.adapters.ledger.shared_schema import bridge_answers
+from app.adapters.ledger.story import of_objects
 from app.adapters.ledger.taking_out import take_out
 from app.adapters.ledger.transaction import ObjectKey
 from app.core.contents import How, told
@@ -115,7 +116,7 @@ def erase_person(connection: Connection, person: Person, words: Words, now: int)
     for table, ids in ((events, person.events), (deliveries, person.deliveries), (bridge_answers, person.questions)):
         _scrub(connection, table, table.c.id.in_(ids), words, ("because",))
     _scrub(connection, tasks, tasks.c.id.in_(person.tasks), words, ("because", "note"), ("data",))
-    _scrub(connection, changes, _of(changes, person.objects), words, (), ("data",))
+    _scrub(connection, changes, of_objects(changes, person.objects), words, (), ("data",))
     _references(connection, person, words)
     _identifiers(connection, person, words)
     rows = connection.execute(select(audit.c.seq, audit.c.before, audit.c.after).where(audit.c.seq.in_(person.acts)))
@@ -160,22 +161,10 @@ def _references(connection: Connection, person: Person, words: Words) -> None:
 
 def _identifiers(connection: Connection, person: Person, words: Words) -> None:
     """What the person can be found by goes, but for numbers."""
-    if not person.objects:
-        return
-    for row in connection.execute(select(identifiers).where(_of(identifiers, person.objects))).all():
+    for row in connection.execute(select(identifiers).where(of_objects(identifiers, person.objects))).all():
         last = row.id_kind.rsplit(" ", 1)[-1]
         if words.is_one(row.value) and (last not in NUMBERS or "@" in row.value):
             same = (
                 identifiers.c[name] == getattr(row, name) for name in ("kind", "connection", "object_id", "id_kind")
             )
             connection.execute(delete(identifiers).where(*same, identifiers.c.value == row.value))
-
-
-def _of(table: Table, objects: Collection[ObjectKey]) -> Any:
-    return or_(
-        table.c.kind.is_(None),
-        *(
-            and_(table.c.kind == kind, table.c.connection == name, table.c.object_id == object_id)
-            for kind, name, object_id in objects
-        ),
-    )

@@ -110,20 +110,16 @@ def find_by_email(db: Database, email: str) -> Traces:
 
 def _owners(db: Database, found: Traces, delivery_ids: list[str]) -> None:
     """Add the objects that these deliveries, and the events that were found, are about."""
-    for ids in _slices(delivery_ids):
-        query = select(changes.c.kind, changes.c.connection, changes.c.object_id).join_from(
-            deliveries, changes, changes.c.id == deliveries.c.change_id
-        )
-        with db.read() as connection:
-            rows = connection.execute(query.where(deliveries.c.id.in_(ids)))
-            found.objects.update(((row.kind, row.connection, row.object_id), None) for row in rows)
-    for ids in _slices(sorted(found.events)):
-        query = select(documents.c.kind, documents.c.connection, documents.c.object_id).join_from(
-            events, documents, documents.c.id == events.c.document_id
-        )
-        with db.read() as connection:
-            rows = connection.execute(query.where(events.c.id.in_(ids)))
-            found.objects.update(((row.kind, row.connection, row.object_id), None) for row in rows)
+    ways = (
+        (delivery_ids, deliveries, changes, changes.c.id == deliveries.c.change_id),
+        (sorted(found.events), events, documents, documents.c.id == events.c.document_id),
+    )
+    for owners, table, about, joined in ways:
+        query = select(about.c.kind, about.c.connection, about.c.object_id).join_from(table, about, joined)
+        for ids in _slices(owners):
+            with db.read() as connection:
+                rows = connection.execute(query.where(table.c.id.in_(ids)))
+                found.objects.update(((row.kind, row.connection, row.object_id), None) for row in rows)
 
 
 def gather(ledger: Stories, db: Database, traces: Traces) -> Person:

@@ -15,6 +15,7 @@ from app.adapters.ledger.columns import iso_ms
 from app.adapters.ledger.schema import attempts, calls, changes, deliveries, documents, event_bodies, events
 from app.adapters.ledger.shared_schema import bridge_answers
 from app.adapters.ledger.store import Store
+from app.adapters.ledger.story import of_objects
 from app.adapters.ledger.taking_out import take_out
 from app.core.contents import BEGINS, LONGEST, How, bare_picture, marker
 from app.core.jsontext import dump_text, loads
@@ -154,16 +155,12 @@ def take_pictures(connection: Connection, ids: list[str], how: How, now: int, ma
     ]
     values: dict[str, Any] = {"body": bindparam("new_body"), "raw": bindparam("new_raw")}
     connection.execute(update(documents).where(documents.c.id == bindparam("row_id")).values(values), written)
-    objects = {(row.kind, row.connection, row.object_id) for row in rows}
-    mine = or_(
-        *(
-            and_(changes.c.kind == kind, changes.c.connection == name, changes.c.object_id == object_id)
-            for kind, name, object_id in objects
-        )
-    )
+    # By the objects, for which there is an index.
+    mine = of_objects(changes, {(row.kind, row.connection, row.object_id) for row in rows})
     facts = connection.execute(select(changes.c.id, changes.c.data, changes.c.document_id).where(mine)).all()
+    taken = set(ids)
     masked = [
-        {"row_id": row.id, "new_data": dump_text(mask(loads(row.data)))} for row in facts if row.document_id in set(ids)
+        {"row_id": row.id, "new_data": dump_text(mask(loads(row.data)))} for row in facts if row.document_id in taken
     ]
     if masked:
         statement = update(changes).where(changes.c.id == bindparam("row_id")).values(data=bindparam("new_data"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, literal_column, or_, select, text
+from sqlalchemy import Connection, bindparam, false, literal_column, or_, select, text
 
 from app.adapters.ledger.bridge_answers import bridge_view
 from app.adapters.ledger.columns import bounded
@@ -113,16 +113,17 @@ def _keys(rows: Iterable[Any]) -> list[ObjectKey]:
     return list(dict.fromkeys((row.kind, row.connection, row.object_id) for row in rows))
 
 
-def _of(table: Any, objects: Sequence[ObjectKey]) -> Any:
+def of_objects(table: Any, objects: Collection[ObjectKey]) -> Any:
+    """The condition that a row of a table is one of these objects'; of no objects there are no rows."""
     kind = table.c.object_kind if table is tasks else table.c.kind
-    return or_(*((kind == k) & (table.c.connection == c) & (table.c.object_id == o) for k, c, o in objects))
+    return or_(false(), *((kind == k) & (table.c.connection == c) & (table.c.object_id == o) for k, c, o in objects))
 
 
 def _linked(connection: Connection, found: list[ObjectKey]) -> list[ObjectKey]:
     """Also the objects that share a strong number of the same kind with one that is in the list."""
     known, fresh = dict.fromkeys(found), found
     while fresh and len(known) < MOST_OBJECTS:
-        mine = select(identifiers).where(identifiers.c.strong, _of(identifiers, fresh))
+        mine = select(identifiers).where(identifiers.c.strong, of_objects(identifiers, fresh))
         strong = {(row.id_kind, row.value): row.norm for row in connection.execute(mine)}
         if not strong:
             break
@@ -139,9 +140,11 @@ def _rows(connection: Connection, table: Any, where: Any, *order: Any) -> list[A
 
 def _fill(connection: Connection, story: StoryRows) -> None:
     objects = story.objects
-    numbers = _rows(connection, identifiers, _of(identifiers, objects), identifiers.c.id_kind, identifiers.c.value)
-    pictures = _rows(connection, documents, _of(documents, objects), documents.c.created_at, documents.c.id)
-    facts = _rows(connection, changes, _of(changes, objects), changes.c.seq)
+    numbers = _rows(
+        connection, identifiers, of_objects(identifiers, objects), identifiers.c.id_kind, identifiers.c.value
+    )
+    pictures = _rows(connection, documents, of_objects(documents, objects), documents.c.created_at, documents.c.id)
+    facts = _rows(connection, changes, of_objects(changes, objects), changes.c.seq)
     work = _rows(connection, deliveries, deliveries.c.change_id.in_(_ids(facts)), deliveries.c.seq)
     told = or_(events.c.id.in_({row.event_id for row in pictures}), events.c.document_id.in_(_ids(pictures)))
     messages = list(connection.execute(events_whole.where(told).order_by(events.c.seq)))
@@ -159,7 +162,7 @@ def _fill(connection: Connection, story: StoryRows) -> None:
         refs.c.to_key.in_(values),
     )
     translations = _rows(connection, refs, used, refs.c.seq)
-    raised = _rows(connection, tasks, _of(tasks, objects), tasks.c.seq)
+    raised = _rows(connection, tasks, of_objects(tasks, objects), tasks.c.seq)
     targets = asked | _ids(messages) | _ids(work) | _ids(raised) | {row.key for row in translations}
     acts = _rows(connection, audit, audit.c.target.in_(targets), audit.c.seq)
 
