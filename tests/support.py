@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,3 +41,11 @@ def empty_sqlite(path: Path) -> None:
             connection.execute(f"DELETE FROM {table}")
     connection.execute("COMMIT")
     connection.close()
+
+
+def eventually(check: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait until it is so; it has to be within `seconds`."""
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.01)

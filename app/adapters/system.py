@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _SHIFTS = (40, 30, 20, 10, 0)
 #: Every byte as a sign of the alphabet, each of them as often as the others.
 _FIVE_BITS = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
-_CHANCE = 14  # signs
+_CHANCE, _DRAWN = 14, 256  # signs of an id; ids whose chance is drawn at once
 _SCHEDSTAT = "/proc/thread-self/schedstat"
 #: So often a file that bends the clock is looked at, in seconds.
 _LOOK_S = 0.2
@@ -110,9 +110,10 @@ class SystemIds:
     def __init__(self, clock: SystemClock | None = None) -> None:
         self._time_ns = (clock or SystemClock()).time_ns
         self._lock = threading.Lock()
-        self._process = 0
+        self._forks = _forks
         self._millis = self._count = 0
         self._start = ""
+        self._chances: Iterator[str] = iter(())
 
     def new(self, prefix: str) -> str:
         """A new id `prefix_` + 26 characters."""
@@ -120,13 +121,35 @@ class SystemIds:
         with self._lock:
             if millis > self._millis:
                 self._begin(millis)
-            elif self._count == len(_PAIRS) or os.getpid() != self._process:
+            elif self._count == len(_PAIRS) or self._forks != _forks:
                 # There were more than there is room for, or this is a fork: as if it were later than it is.
                 self._begin(self._millis + 1)
             count, self._count = self._count, self._count + 1
             return f"{prefix}_{self._start}{_PAIRS[count]}"
 
     def _begin(self, millis: int) -> None:
-        self._process, self._millis, self._count = os.getpid(), millis, 0
-        chance = os.urandom(_CHANCE).translate(_FIVE_BITS).decode("ascii")
+        if self._forks != _forks:
+            self._forks, self._chances = _forks, iter(())
+        chance = next(self._chances, None)
+        if chance is None:
+            self._chances = _draw()
+            chance = next(self._chances)
+        self._millis, self._count = millis, 0
         self._start = "".join([_PAIRS[millis >> shift & 1023] for shift in _SHIFTS]) + chance
+
+
+def _draw() -> Iterator[str]:
+    """Chance for many ids: asking the system for each lets another thread have the interpreter each time."""
+    drawn = os.urandom(_CHANCE * _DRAWN).translate(_FIVE_BITS).decode("ascii")
+    return (drawn[at : at + _CHANCE] for at in range(0, len(drawn), _CHANCE))
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+#: How often this process was forked off: what its parent has drawn, its parent uses.
+_forks = 0
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

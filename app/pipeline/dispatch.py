@@ -37,7 +37,14 @@ def reading(ledger: EngineLedger, reader: Reads) -> Trade:
         return work.event_id
 
     return Trade(
-        ledger.claim_events, identify, reader.read, reader.failed, reader.commit, ledger.hand_back, ledger.renew
+        ledger.claim_events,
+        identify,
+        reader.read,
+        reader.failed,
+        reader.commit,
+        ledger.hand_back,
+        ledger.renew,
+        ledger.give_way,
     )
 
 
@@ -55,6 +62,7 @@ def delivering(ledger: EngineLedger, deliverer: Delivers) -> Trade:
         deliverer.commit,
         ledger.hand_back,
         ledger.renew,
+        ledger.give_way,
     )
 
 
@@ -67,7 +75,16 @@ def polling(ledger: PollLedger, poller: Polls) -> Trade:
     def hand_back(token: str, keys: Sequence[str]) -> object:
         return ledger.hand_back_polls(token, [PollKey.of(key) for key in keys])
 
-    return Trade(poller.claim, identify, poller.poll, poller.failed, poller.commit, hand_back, ledger.renew_polls)
+    return Trade(
+        poller.claim,
+        identify,
+        poller.poll,
+        poller.failed,
+        poller.commit,
+        hand_back,
+        ledger.renew_polls,
+        ledger.give_way,
+    )
 
 
 def pace_of(site: Site, lane: str) -> Pace:

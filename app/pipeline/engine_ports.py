@@ -59,6 +59,9 @@ class EngineLedger(GateLedger, Protocol):
     def hand_back(self, token: str, ids: Sequence[str], /) -> object:
         """Give claimed work back, untried: due now, the attempt not counted."""
 
+    def give_way(self) -> None:
+        """Wait until no other thread of this process writes."""
+
 
 class SealedLedger(Protocol):
     """The part of the ledger that seals what was done."""
@@ -195,6 +198,9 @@ class PollLedger(Protocol):
 
     def hand_back_polls(self, token: str, keys: Collection[PollKey], /) -> object:
         """Give claimed polls back, untried."""
+
+    def give_way(self) -> None:
+        """Wait until no other thread of this process writes."""
 
     def receive(self, receipts: Sequence[Receipt], /) -> Sequence[Received]:
         """Keep messages, each once; answers in the same order."""

@@ -33,6 +33,7 @@ class Trade:
     commit: Callable[[str, Sequence[Any]], list[str]]
     hand_back: Callable[[str, Sequence[str]], object]
     renew: Callable[[str, float], object]
+    give_way: Callable[[], object]  # to whoever writes what is finished
 
 
 @dataclass(frozen=True, slots=True)

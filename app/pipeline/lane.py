@@ -223,6 +223,7 @@ class LaneRunner:
 
     def _carry_out(self, work: Any) -> None:
         """In a thread of the crew."""
+        self._trade.give_way()
         if self._hand.is_late(work, self._pace.lease_s):
             # The process stood still: somebody else may have it in hand by now.
             done = self._hand.done(work, None, late=True)

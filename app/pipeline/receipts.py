@@ -8,7 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 import structlog
@@ -40,8 +40,10 @@ class CountingTransaction(Protocol):
 class ReceiptLedger(Protocol):
     """The part of the ledger that takes receipts."""
 
-    def receive(self, receipts: Sequence[Receipt]) -> list[Received]:
-        """Keep them in one transaction, answers in the same order."""
+    def receive(
+        self, receipts: Sequence[Receipt], more: Callable[[], Sequence[Receipt]] = ..., /
+    ) -> Sequence[Received]:
+        """Keep them in one transaction, answers in the same order; `more` is asked once that has begun."""
 
     def reject(self, rejections: Sequence[Rejection]) -> None:
         """Keep a bounded log of what was turned away."""
@@ -157,14 +159,18 @@ class ReceiptWriter:
             self._listen(None if due is None else max(0.0, due - time.monotonic()))
         self._gather()
         with self._lock:
-            if not self._batches[0].receipts:
-                return None
-            batch = self._batches.popleft()
-            if not self._batches:
-                self._batches.append(_Batch())
-                while not self._bell.empty():
-                    self._bell.get_nowait()
-            return batch
+            return self._take_batch()
+
+    def _take_batch(self) -> _Batch | None:
+        """What has waited longest; None when nobody waits. To be called with the lock held."""
+        if not self._batches[0].receipts:
+            return None
+        batch = self._batches.popleft()
+        if not self._batches:
+            self._batches.append(_Batch())
+            while not self._bell.empty():
+                self._bell.get_nowait()
+        return batch
 
     def _gather(self) -> None:
         until = time.monotonic() + _GATHER_S
@@ -181,9 +187,14 @@ class ReceiptWriter:
             self._bell.get(timeout=timeout_s)
 
     def _commit(self, batch: _Batch) -> None:
-        receipts = batch.receipts
-        batch.answers = answers = self._keep(receipts)
-        batch.done.release()
+        batches = [batch]
+        answers = self._keep(batches)
+        receipts = _receipts(batches)
+        begin = 0
+        for one in batches:
+            one.answers = answers[begin : begin + len(one.receipts)]
+            begin += len(one.receipts)
+            one.done.release()
         # It is forgotten by halves: one small batch among large ones says little.
         self._crowd = min(max(len(receipts) + len(self._batches[-1].receipts), self._crowd // 2), BATCH)
         amounts: Counter[tuple[str, str]] = Counter()
@@ -196,14 +207,30 @@ class ReceiptWriter:
         for (connection, state), amount in amounts.items():
             self._count(counting.EVENTS, amount, connection=connection, state=state)
 
-    def _keep(self, receipts: Sequence[Receipt]) -> Sequence[Received | Exception]:
+    def _keep(self, batches: list[_Batch]) -> Sequence[Received | Exception]:
+        """The answers for one batch, and for one more where that came before the ledger could be written."""
         try:
-            return self._ledger.receive(receipts)
-        except Exception as error:
-            if isinstance(error, LedgerUnavailable) or len(receipts) == 1:
-                return [error] * len(receipts)
+            return self._ledger.receive(batches[0].receipts, partial(self._take_more, batches))
+        except LedgerUnavailable as error:
+            return [error] * len(_receipts(batches))
+        except Exception:
             # One receipt that the ledger cannot take must not turn the others away.
-            return [answer for receipt in receipts for answer in self._keep([receipt])]
+            return [self._keep_one(receipt) for receipt in _receipts(batches)]
+
+    def _keep_one(self, receipt: Receipt) -> Received | Exception:
+        try:
+            return self._ledger.receive([receipt])[0]
+        except Exception as error:
+            return error
+
+    def _take_more(self, batches: list[_Batch]) -> Sequence[Receipt]:
+        with self._lock:
+            fits = len(batches[0].receipts) + len(self._batches[0].receipts) <= BATCH
+            batch = self._take_batch() if fits else None
+        if batch is None:
+            return ()
+        batches.append(batch)
+        return batch.receipts
 
     def _count(self, name: str, amount: float, **labels: str) -> None:
         self._add({_counter(name, *labels.items()): amount})
@@ -237,6 +264,10 @@ class ReceiptWriter:
             self._aside_due = time.monotonic() + _ASIDE_AGAIN_S
 
 
+def _receipts(batches: Iterable[_Batch]) -> list[Receipt]:
+    return [receipt for batch in batches for receipt in batch.receipts]
+
+
 @lru_cache(maxsize=1024)
 def _counter(name: str, *labels: tuple[str, str]) -> tuple[str, str]:
     """The key of a counter as the ledger takes it; asked for with every message, and there are few."""
@@ -244,54 +275,3 @@ def _counter(name: str, *labels: tuple[str, str]) -> tuple[str, str]:
     tally.add(name, **dict(labels))
     (key,) = tally.amounts()
     return key
-
-
-class Notifier:
-    """Wakes lanes off the path of the answer: at most one round every 10 ms, and Redis may be away."""
-
-    def __init__(self, wake: Callable[[str], object], pause_s: float = 0.01) -> None:
-        """`wake` may raise and may wait; the clock process finds whatever was not woken."""
-        self._wake, self._pause_s = wake, pause_s
-        self._lanes: set[str] = set()
-        self._told = threading.Condition()
-        self._closing = False
-        self._failing = False
-        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
-        self._thread.start()
-
-    def tell(self, lanes: Iterable[str]) -> None:
-        """These lanes got work."""
-        with self._told:
-            self._lanes.update(lanes)
-            self._told.notify()
-
-    def close(self, timeout_s: float = 2.0) -> None:
-        """Wake what is left, then stop."""
-        with self._told:
-            self._closing = True
-            self._told.notify()
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        pause = threading.Event()
-        while True:
-            with self._told:
-                while not self._lanes and not self._closing:
-                    self._told.wait()
-                lanes, self._lanes = self._lanes, set()
-            if not lanes:
-                return
-            for lane in sorted(lanes):
-                self._wake_one(lane)
-            pause.wait(self._pause_s)
-
-    def _wake_one(self, lane: str) -> None:
-        try:
-            self._wake(lane)
-        except Exception as error:
-            # The work is committed and due: the clock finds it. One line an outage is enough.
-            if not self._failing:
-                log.warning("wake.failed", lane=lane, error=type(error).__name__)
-            self._failing = True
-        else:
-            self._failing = False

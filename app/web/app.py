@@ -7,7 +7,8 @@ from multiprocessing.util import Finalize
 
 from flask import Flask
 
-from app.pipeline.receipts import Notifier, ReceiptWriter
+from app.pipeline.notifier import Notifier
+from app.pipeline.receipts import ReceiptWriter
 from app.pipeline.receive import Receiver
 from app.web import answers, api, bridges, health, metrics, openapi, webhooks
 from app.web.auth import Door

@@ -34,6 +34,24 @@ def test_bodies_of_any_length_that_are_kept_together_stay_apart(ledger: Ledger, 
     assert [ledger.event_body(one.event_id) for one in receipts] == bodies
 
 
+def test_what_comes_before_the_ledger_may_be_written_is_kept_too_and_answered_behind(
+    ledger: Ledger, clock: HandClock
+) -> None:
+    first, second, third = (receipt(clock, f"v-{number}") for number in (2, 1, 2))
+    assert ledger.receive([first], lambda: [second, third]) == [
+        Received(first.event_id, duplicate=False),
+        Received(second.event_id, duplicate=False),
+        Received(first.event_id, duplicate=True),
+    ]
+    assert len(ledger.events()) == 2
+
+
+def test_where_nothing_more_came_it_is_the_same(ledger: Ledger, clock: HandClock) -> None:
+    first = receipt(clock)
+    assert ledger.receive([first], tuple) == [Received(first.event_id, duplicate=False)]
+    assert ledger.receive([], tuple) == []
+
+
 def test_a_duplicate_is_answered_with_the_first_ones_id_and_writes_nothing(ledger: Ledger, clock: HandClock) -> None:
     first = receipt(clock, "v-1", body=b"first")
     ledger.receive([first])

@@ -49,7 +49,9 @@ def hand(ledger: Ledger, clock: HandClock) -> Hand:
     def never(*_: Any) -> Any:
         raise AssertionError("not asked for")
 
-    trade = Trade(ledger.claim_deliveries, identify, never, never, commit, ledger.hand_back, ledger.renew)
+    trade = Trade(
+        ledger.claim_deliveries, identify, never, never, commit, ledger.hand_back, ledger.renew, ledger.give_way
+    )
     return Hand("out:wms", trade, clock)
 
 

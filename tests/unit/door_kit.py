@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -91,11 +91,12 @@ class Faulty:
             raise LedgerUnavailable("switched off by the test")
         return getattr(self._ledger, name)
 
-    def receive(self, receipts: Sequence[Receipt]) -> list[Received]:
+    def receive(self, receipts: Sequence[Receipt], more: Callable[[], Sequence[Receipt]] = tuple) -> list[Received]:
         self.entered.set()
         self.gate.wait(10)
         if self.gone:
             raise LedgerUnavailable("switched off by the test")
+        receipts = [*receipts, *more()]
         if self.poison and any(one.vendor_id == self.poison for one in receipts):
             raise ValueError("this one cannot be kept")
         self.batches.append(len(receipts))

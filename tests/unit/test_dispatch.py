@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.adapters.ledger import Ledger
+from app.core.connectors import Limits
 from app.errors import LedgerUnavailable
 from app.model import EventFinish, EventWork
 from tests.unit.dispatch_kit import Hub, done
@@ -54,6 +55,28 @@ def test_a_slow_lane_does_not_keep_another_waiting(hub: Hub) -> None:
     assert done(hub, 30)
     gate.set()
     assert done(hub, 60)
+
+
+def test_on_sqlite_no_work_is_begun_while_the_process_writes(sqlite_ledger_url: str) -> None:
+    hub = Hub(sqlite_ledger_url)
+    hub.ledger.receive(receipts("acme_eu", 3))
+    began: list[str] = []
+    gate = threading.Event()
+
+    def do(work: EventWork) -> None:
+        began.append(work.event_id)
+        assert gate.wait(10)
+
+    engine, work = hub.worker(Limits(concurrency=1), do=do)
+    engine.kick("in:acme_eu")
+    assert until(lambda: len(began) == 1)
+    with work.ledger.write() as tx:
+        tx.heads([("return", "shop", "R-1")])
+        gate.set()
+        assert until(lambda: len(work.seen) == 1)
+        assert not until(lambda: len(began) > 1, 0.1)
+    assert done(hub, 3)
+    hub.close()
 
 
 def test_two_workers_share_a_lane_and_nothing_is_done_twice(hub: Hub) -> None:

@@ -14,8 +14,9 @@ import pytest
 from app.core.counting import EVENTS, REJECTED
 from app.errors import LedgerUnavailable
 from app.model import Receipt, Received, Rejection
-from app.pipeline.receipts import BATCH, Notifier, ReceiptWriter
-from tests.support import HandClock
+from app.pipeline.notifier import Notifier
+from app.pipeline.receipts import BATCH, ReceiptWriter
+from tests.support import HandClock, eventually
 from tests.unit.door_kit import NOW, Bell, Faulty, opened
 
 RECEIPT = Receipt("evt_0", "shop", "id-0", "return.created", NOW, {}, b"{}", "received")
@@ -44,13 +45,6 @@ def writer(ledger: Faulty, told: list[str]) -> Iterator[ReceiptWriter]:
     writing.close()
 
 
-def eventually(check: object, seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not check():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.01)
-
-
 def test_a_receipt_is_in_the_ledger_when_submit_returns(writer: ReceiptWriter, ledger: Faulty, told: list[str]) -> None:
     assert writer.submit(receipt(1), 5) == Received("evt_1", False)
     assert ledger.event_body("evt_1") == b"{}"
@@ -73,6 +67,18 @@ def test_requests_that_wait_together_are_committed_together(writer: ReceiptWrite
         ledger.gate.set()
         assert [one.result().event_id for one in pending] == [f"evt_{number}" for number in range(many)]
     assert sum(ledger.batches) == many and max(ledger.batches) <= BATCH and len(ledger.batches) <= 6
+
+
+def test_who_comes_while_the_ledger_is_busy_goes_with_the_one_before(writer: ReceiptWriter, ledger: Faulty) -> None:
+    ledger.gate.clear()
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(writer.submit, receipt(0), 20)
+        assert ledger.entered.wait(5)
+        others = [pool.submit(writer.submit, receipt(number), 20) for number in range(1, 6)]
+        eventually(lambda: writer.waiting == 5)
+        ledger.gate.set()
+        assert [one.result().event_id for one in [first, *others]] == [f"evt_{number}" for number in range(6)]
+    assert ledger.batches == [6]
 
 
 def test_without_a_ledger_everybody_hears_it_and_it_works_again_by_itself(

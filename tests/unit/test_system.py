@@ -94,9 +94,13 @@ def test_two_makers_of_ids_make_different_ones_in_the_same_millisecond() -> None
     assert len(made) == 150
 
 
-def test_a_fork_makes_ids_of_its_own() -> None:
-    ids = SystemIds(stopped(7))
+@pytest.mark.parametrize("later", (7, 8))
+def test_a_fork_makes_ids_of_its_own(later: int) -> None:
+    clock, millis = SystemClock(), 7
+    clock.time_ns = lambda: millis * 1_000_000
+    ids = SystemIds(clock)
     before = ids.new("x")
+    millis = later
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
         try:

@@ -140,6 +140,13 @@ class Ledger(
     def _offset(self) -> int:
         return self._now() - round(self._clock.monotonic() * 1000)
 
+    def give_way(self) -> None:
+        """Wait until no other thread of this process writes; to be called before something is begun that can wait.
+
+        On SQLite all processes wait for the one that writes: it should not wait for the interpreter.
+        """
+        self._db.give_way()
+
     def ping(self) -> None:
         """Raises `LedgerUnavailable` when the ledger does not answer."""
         engine.ping(self._db)

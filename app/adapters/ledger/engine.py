@@ -21,6 +21,7 @@ from sqlalchemy.exc import (
 
 from app.adapters.ledger.connections import Connections
 from app.adapters.ledger.statements import inserting
+from app.adapters.ledger.turns import Turns
 from app.errors import ConfigError, LedgerUnavailable
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -101,19 +102,23 @@ def unavailable(driver: Any) -> Iterator[None]:
 class Database:
     """One database with its pools. Safe to share between threads, not between a process and its fork."""
 
+    #: See `Ledger.give_way`.
+    give_way: Callable[[], None]
+
     def __init__(self, url: str, busy_timeout_s: float) -> None:
         parsed = parse(url)
         self.url = parsed
         self.dialect: Dialect = "sqlite" if parsed.get_backend_name() == "sqlite" else "postgresql"
         self._busy_timeout_s = busy_timeout_s
         self._writing = threading.local()
-        # SQLite takes one writer at a time and its busy handler polls: threads queue here instead.
-        self._turn = threading.Lock() if self.dialect == "sqlite" else None
         if self.dialect == "sqlite":
             self._writer = _sqlite(parsed, busy_timeout_s, writes=True)
             self._reader = _sqlite(parsed, busy_timeout_s, writes=False)
+            turns = Turns(self._writer, busy_timeout_s)
+            self._write, self.give_way = turns.transaction, turns.give_way
         else:
             self._writer = self._reader = _postgresql(parsed, busy_timeout_s)
+            self._write, self.give_way = self._writer.transaction, _writers_do_not_wait
         self._driver: Any = self._writer.dialect.loaded_dbapi
 
     def insert(self, table: Table) -> Any:
@@ -136,7 +141,7 @@ class Database:
             raise RuntimeError("a transaction of the ledger is open in this thread already: they do not nest")
         self._writing.now = True
         try:
-            with unavailable(self._driver), self._my_turn(), self._writer.transaction() as connection:
+            with unavailable(self._driver), self._write() as connection:
                 yield connection
         finally:
             self._writing.now = False
@@ -146,17 +151,9 @@ class Database:
         self._reader.dispose()
         self._writer.dispose()
 
-    @contextmanager
-    def _my_turn(self) -> Iterator[None]:
-        if self._turn is None:
-            yield
-            return
-        if not self._turn.acquire(timeout=self._busy_timeout_s):
-            raise LedgerUnavailable(f"other threads have kept the ledger busy for {self._busy_timeout_s:g} s")
-        try:
-            yield
-        finally:
-            self._turn.release()
+
+def _writers_do_not_wait() -> None:
+    """PostgreSQL takes as many writers as there are."""
 
 
 def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool) -> Connections:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, TextClause, bindparam, delete, insert, select, text
@@ -62,14 +62,24 @@ _too_old = delete(rejections).where(
 class Receiving(Store):
     """Takes in what comes through the door."""
 
-    def receive(self, receipts: Sequence[Receipt]) -> list[Received]:
+    def receive(
+        self, receipts: Sequence[Receipt], more: Callable[[], Sequence[Receipt]] | None = None
+    ) -> list[Received]:
         """Keep these messages in one transaction; the answers come in the order of the receipts.
 
-        A message whose vendor id is known for its connection, from before or from the same batch, is a duplicate:
-        nothing is written and the answer names the first. Raises `LedgerUnavailable`: nothing was kept then.
+        `more` is asked once the ledger may be written, maybe after others: what it gives is kept
+        with them, and answered behind them. A message whose vendor id is known for its connection, from before or from
+        the same batch, is a duplicate: nothing is written and the answer names the first. Raises `LedgerUnavailable`:
+        nothing was kept then.
         """
-        if not receipts:
+        if not receipts and more is None:
             return []
+        with self._db.write() as connection:
+            if more is not None:
+                receipts = [*receipts, *more()]
+            return self._take_in(connection, receipts)
+
+    def _take_in(self, connection: Connection, receipts: Sequence[Receipt]) -> list[Received]:
         now = self._now()
         # One order in all processes, so that two batches with the same messages cannot wait for each other.
         keyed = sorted((receipt.connection, bounded(receipt.vendor_id), at) for at, receipt in enumerate(receipts))
@@ -82,13 +92,11 @@ class Receiving(Store):
             begin += len(one.body)
         # SQLite takes a part of nothing for NULL: behind the bodies something follows.
         bodies = {"rows": dump_text(parts), "bodies": b"".join([*(one.body for one in ordered), b"\0"])}
-        with self._db.write() as connection:
-            _insert.run(connection, rows)
-            all_new = _keep_bodies.change(connection, bodies) == len(rows)
-            first = {} if all_new else _first(connection, {key[:2] for key in keyed})
-        if all_new:
+        _insert.run(connection, rows)
+        if _keep_bodies.change(connection, bodies) == len(rows):
             return [Received(receipt.event_id, False) for receipt in receipts]
-        ids = {at: first[connection, vendor_id] for connection, vendor_id, at in keyed}
+        first = _first(connection, {key[:2] for key in keyed})
+        ids = {at: first[kept, vendor_id] for kept, vendor_id, at in keyed}
         return [Received(ids[at], ids[at] != receipt.event_id) for at, receipt in enumerate(receipts)]
 
     def reject(self, turned_away: Sequence[Rejection]) -> None:
