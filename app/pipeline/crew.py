@@ -1,11 +1,10 @@
-"""A crew of threads for one lane: one while the target answers at once, as many as help when it makes them wait."""
+"""A crew of threads for one lane: none while the target answers at once, as many as help when it makes them wait."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from app.core.ports import Busy, Clock
@@ -23,15 +22,20 @@ _GROW, _SPARE = 2, 4
 
 
 class Crew:
-    """Threads that do one thing with whatever is put before them. They end with the process, whatever they do then."""
+    """Does one thing with whatever is put before it.
+
+    While nothing makes it wait, whoever has a crew does the work himself (`here`, `do_next`): a second thread would
+    only fight him for the interpreter. When he hangs in it, his thread becomes one of the crew (`adopt`, `serve`) and
+    more come. Threads end with the process, whatever they do then.
+    """
 
     def __init__(self, name: str, most: int, do: Callable[[Any], None], clock: Clock) -> None:
         self._name, self._most, self._do, self._clock = name, max(1, most), do, clock
-        self._work: SimpleQueue[Any] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._threads = 0
+        self._work: deque[Any] = deque()
+        self._came = threading.Condition()  # work, or another number of threads that are wanted
+        self._threads = self._wanted = 0
         self._busy: set[Busy] = set()  # one of each thread
-        self._wanted = 1
+        self._left_s = 0.0  # what those were busy who have left since the last look
         self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)  # seconds that works took; threads at that time
         self._done = self._done_before = 0
         self._cpu_s = 0.0  # that a work keeps the interpreter busy, about
@@ -45,58 +49,113 @@ class Crew:
     @property
     def waiting(self) -> int:
         """How much work nobody has begun with."""
-        return self._work.qsize()
+        return len(self._work)
+
+    @property
+    def here(self) -> bool:
+        """Whether the work is to be done by whoever has the crew."""
+        return not self._wanted
 
     def put(self, works: Iterable[Any]) -> None:
         """Have them done, in this order."""
         if not self.waiting:
             self._start_over()
-        for work in works:
-            self._work.put(work)
+        with self._came:
+            self._work.extend(works)
+            self._came.notify_all()
         self._fill_up()
 
     def take_back(self) -> list[Any]:
         """All that nobody has begun with."""
-        found = []
-        while True:
-            try:
-                found.append(self._work.get_nowait())
-            except Empty:
-                return found
+        with self._came:
+            found = list(self._work)
+            self._work.clear()
+        return found
+
+    def do_next(self) -> bool:
+        """Do the next work in this thread; False when there is none."""
+        with self._came:
+            if not self._work:
+                return False
+            work = self._work.popleft()
+        self._carry_out(work)
+        return True
+
+    def joining(self, busy: Busy) -> None:
+        """What this account tells from now on was spent on the work."""
+        busy.since()
+        with self._came:
+            self._busy.add(busy)
+
+    def leaving(self, busy: Busy) -> None:
+        """The thread of this account does something else from now on."""
+        with self._came:
+            self._busy.discard(busy)
+            self._left_s += busy.since()
+
+    def adopt(self) -> None:
+        """A thread that hangs in its work counts as one of the crew from now on: it is to call `serve` afterwards."""
+        with self._came:
+            self._threads += 1
+            self._wanted = max(1, self._wanted)
+
+    def serve(self) -> None:
+        """Be one of the crew until it has too many."""
+        busy = self._clock.busy()
+        with self._came:
+            self._busy.add(busy)
+        while (work := self._next()) is not None:
+            self._carry_out(work)
+        with self._came:
+            self._busy.discard(busy)
+        busy.close()
 
     def look_due(self) -> float | None:
         """Seconds until `look` should be called; None when more threads would not help or may not be."""
-        if not self.waiting or self._threads >= self._most:
+        if not self.waiting or self.here or self._threads >= self._most:
             return None
         return max(0.0, self._looked_at + LOOK_S - self._clock.monotonic())
 
     def look(self) -> None:
         """See whether other threads than there are would do. One thread at a time may call this."""
         past_s = self._clock.monotonic() - self._looked_at
-        if not self.waiting or past_s < LOOK_S:
+        if past_s < LOOK_S or not (self.waiting or self.here):
             return
+        threads = max(1, self._threads)
         done, busy_s = self._start_over()
         if done:
             self._cpu_s = busy_s / done
             useful = self._useful()
+        elif self.here:
+            return
         else:
-            useful = self._most if busy_s < past_s * _HANGING else self._threads
-        self._wanted = min(max(useful, self._threads * 3 // 4, 1), self._threads * _GROW, self._most)
+            useful = self._most if busy_s < past_s * _HANGING else threads
+        wanted = min(max(useful, threads * 3 // 4, 1), threads * _GROW, self._most)
+        with self._came:
+            # One thread of the crew helps nobody who could do the work himself.
+            self._wanted = 0 if useful <= 1 and wanted == 1 and done else wanted
+            self._came.notify_all()
         self._fill_up()
 
     def close(self) -> None:
         """Let the threads go, each after what it is doing."""
-        with self._lock:
-            threads, self._most = self._threads, 0
-        for _ in range(threads):
-            self._work.put(None)
+        with self._came:
+            self._most = self._wanted = 0
+            self._came.notify_all()
+
+    def _carry_out(self, work: Any) -> None:
+        threads, started = max(1, self._threads), self._clock.monotonic()
+        self._do(work)
+        self._recent.append((self._clock.monotonic() - started, threads))
+        self._done += 1
 
     def _start_over(self) -> tuple[int, float]:
         """How much was done since the last time, and for how long the threads were busy with it."""
         done = self._done - self._done_before
         self._done_before, self._looked_at = self._done, self._clock.monotonic()
-        with self._lock:
-            return done, sum(busy.since() for busy in self._busy)
+        with self._came:
+            left_s, self._left_s = self._left_s, 0.0
+            return done, left_s + sum(busy.since() for busy in self._busy)
 
     def _useful(self) -> int:
         """How many threads have something to do while others wait for the target.
@@ -107,29 +166,19 @@ class Crew:
         return 1 + int(_SPARE * max(0.0, waited) / max(self._cpu_s, 1e-6))
 
     def _fill_up(self) -> None:
-        with self._lock:
+        with self._came:
             missing = min(self._wanted, self._threads + self.waiting, self._most) - self._threads
             self._threads += max(0, missing)
         for _ in range(missing):
-            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            threading.Thread(target=self.serve, name=self._name, daemon=True).start()
 
-    def _run(self) -> None:
-        busy = self._clock.busy()
-        with self._lock:
-            self._busy.add(busy)
-        while (work := self._work.get()) is not None:
-            threads, started = self._threads, self._clock.monotonic()
-            self._do(work)
-            self._recent.append((self._clock.monotonic() - started, threads))
-            self._done += 1
-            if self._threads > self._wanted and self._may_go():
-                break
-        with self._lock:
-            self._busy.discard(busy)
-            busy.close()
-
-    def _may_go(self) -> bool:
-        with self._lock:
-            spare = self._threads > self._wanted and self._most > 0
-            self._threads -= spare
-        return spare
+    def _next(self) -> Any:
+        """The next work; None when there is one thread too many, which is this one."""
+        with self._came:
+            while True:
+                if self._threads > self._wanted:
+                    self._threads -= 1
+                    return None
+                if self._work:
+                    return self._work.popleft()
+                self._came.wait()

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 
 import structlog
 
-from app.core.polls import PollKey, PollWork
 from app.core.ports import Clock, Ids
 from app.core.retry import back_off
 from app.core.site import Site
 from app.errors import HubError, LedgerUnavailable, QueueUnavailable
-from app.model import DeliveryWork, EventWork
-from app.pipeline.engine_ports import Delivers, EngineLedger, PollLedger, Polls, Reads, TakesWakes
+from app.pipeline.crew import LOOK_S
+from app.pipeline.engine_ports import TakesWakes
 from app.pipeline.gates import Gates
 from app.pipeline.hand import Trade
-from app.pipeline.lane import LaneRunner, Pace
+from app.pipeline.lane import LaneRunner
+from app.pipeline.trades import pace_of
 
 log = structlog.get_logger()
 
@@ -28,70 +28,6 @@ _MORE_EVERY_S = 0.5
 _HOLD_AGAIN_S = 10.0
 #: After a runner of a lane broke down, the next one starts no sooner than this, growing.
 _BROKEN_S, _BROKEN_LONGEST_S = 1.0, 30.0
-
-
-def reading(ledger: EngineLedger, reader: Reads) -> Trade:
-    """What is done with lanes "in:…"."""
-
-    def identify(work: EventWork) -> str:
-        return work.event_id
-
-    return Trade(
-        ledger.claim_events,
-        identify,
-        reader.read,
-        reader.failed,
-        reader.commit,
-        ledger.hand_back,
-        ledger.renew,
-        ledger.give_way,
-    )
-
-
-def delivering(ledger: EngineLedger, deliverer: Delivers) -> Trade:
-    """What is done with lanes "out:…"."""
-
-    def identify(work: DeliveryWork) -> str:
-        return work.delivery_id
-
-    return Trade(
-        deliverer.claim,
-        identify,
-        deliverer.deliver,
-        deliverer.failed,
-        deliverer.commit,
-        ledger.hand_back,
-        ledger.renew,
-        ledger.give_way,
-    )
-
-
-def polling(ledger: PollLedger, poller: Polls) -> Trade:
-    """What is done with lanes "poll:…"."""
-
-    def identify(work: PollWork) -> str:
-        return str(work.key)
-
-    def hand_back(token: str, keys: Sequence[str]) -> object:
-        return ledger.hand_back_polls(token, [PollKey.of(key) for key in keys])
-
-    return Trade(
-        poller.claim,
-        identify,
-        poller.poll,
-        poller.failed,
-        poller.commit,
-        hand_back,
-        ledger.renew_polls,
-        ledger.give_way,
-    )
-
-
-def pace_of(site: Site, lane: str) -> Pace:
-    """How many threads a lane gets at most, and for how long its work is claimed."""
-    connection = site.connections.get(lane.partition(":")[2])
-    most = connection.limits.concurrency if connection else site.hub.threads
-    return Pace(min(most, site.hub.threads), site.hub.lease_s)
 
 
 class Engine:
@@ -120,10 +56,12 @@ class Engine:
         self._held_again_at = clock.monotonic()
         self._to_wake: set[str] = set()
         self._wake_now = threading.Event()
+        self._some = threading.Event()  # runners are there
 
     def start(self) -> None:
         """Start the threads that keep leases and send wake-ups."""
         threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._relieve, name="relief", daemon=True).start()
         if self._wakes is not None:
             threading.Thread(target=self._send_wakes, name="wakes", daemon=True).start()
             threading.Thread(
@@ -171,7 +109,8 @@ class Engine:
                 self,
             )
             self._runners[lane] = runner
-            threading.Thread(target=self._run, args=(runner,), name=f"lane {lane}", daemon=True).start()
+            self._start_runner(runner)
+            self._some.set()
         return True
 
     def pause_claims(self) -> None:
@@ -196,6 +135,7 @@ class Engine:
         self._flush_wakes()
         self._ended.set()
         self._wake_now.set()
+        self._some.set()
         self._gates.release()
         return finished
 
@@ -206,9 +146,23 @@ class Engine:
 
     # --- runners ---------------------------------------------------------------------------------
 
+    def _start_runner(self, runner: LaneRunner) -> None:
+        threading.Thread(target=self._run, args=(runner,), name=f"lane {runner.lane}", daemon=True).start()
+
+    def _start_again(self, runner: LaneRunner) -> None:
+        try:
+            self._start_runner(runner)
+        except RuntimeError as error:  # the system has no thread left
+            log.error("lane.broken", lane=runner.lane, because=str(error))
+            runner.stop()
+            with self._lock:
+                self._remove(runner)
+            self.let_go(runner.lane)
+
     def _run(self, runner: LaneRunner) -> None:
         try:
-            runner.run()
+            if not runner.run():
+                return
         except Exception as error:
             times = self._broken.get(runner.lane, (0, 0.0))[0] + 1
             wait = back_off(times, _BROKEN_S, _BROKEN_LONGEST_S, self._rng)
@@ -216,10 +170,9 @@ class Engine:
             log.error("lane.broken", lane=runner.lane, times=times, again_after_s=round(wait, 1), exc_info=error)
         else:
             self._broken.pop(runner.lane, None)
-        finally:
-            with self._lock:
-                self._remove(runner)
-            self.let_go(runner.lane)
+        with self._lock:
+            self._remove(runner)
+        self.let_go(runner.lane)
 
     def _remove(self, runner: LaneRunner) -> None:
         if self._runners.get(runner.lane) is runner:
@@ -282,6 +235,16 @@ class Engine:
                 away = True
             except Exception as error:
                 log.error("heartbeat.failed", exc_info=error)
+
+    def _relieve(self) -> None:
+        """A thread that hangs in its work keeps nobody from the lane: another takes its place."""
+        while not self._ended.is_set():
+            self._some.wait()
+            self._some.clear()
+            while self._runners and not self._ended.wait(LOOK_S):
+                for runner in list(self._runners.values()):
+                    if runner.hangs():
+                        self._start_again(runner)
 
     def _hold_again(self) -> None:
         now = self._clock.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,19 +12,15 @@ from typing import Any, Protocol
 
 import structlog
 
-from app.core.ports import Clock, Ids
+from app.core.ports import Busy, Clock, Ids
 from app.errors import LedgerUnavailable
-from app.pipeline.crew import Crew
+from app.pipeline.ahead import Ahead
+from app.pipeline.crew import LOOK_S, Crew
 from app.pipeline.gates import Gate
 from app.pipeline.hand import COMMIT_MOST, Done, Hand, Trade
 
 log = structlog.get_logger()
 
-#: So much work lies ready ahead of the threads, in seconds of it, and no more than so many.
-_AHEAD_S = 0.25
-_AHEAD_MOST = 224
-#: And no less than this: batches of three or four spend more on the ledger than on the work.
-_AHEAD_LEAST = 24.0
 #: A dry lane stays open for so long: the next work then finds threads and connections ready.
 LINGER_S = 0.5
 #: So long after its last work a dry lane is held: whoever has more for it then need not find a worker through RQ.
@@ -60,8 +57,12 @@ class Desk(Protocol):
         """Whether a dry runner may go."""
 
 
+class _RelievedError(Exception):
+    """Another thread has taken the place of this one, which hung in its work."""
+
+
 class LaneRunner:
-    """Works on one lane in the thread that calls `run`. Other threads only `kick`, `stop` and `look`."""
+    """Works on one lane in the thread that calls `run`. Others `kick`, `stop`, `look` and ask if it `hangs`."""
 
     def __init__(
         self,
@@ -81,14 +82,16 @@ class LaneRunner:
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._finished: deque[Done] = deque()
         self._timed = False
+        self._relief = threading.Lock()
+        self._place = 0  # counts the threads that were relieved
+        self._at_it_since: float | None = None  # the thread in place, if it is at a piece of work
         self._hand = Hand(lane, trade, clock)
         self._crew = Crew(lane, pace.threads, self._carry_out, clock)
         self._dry = False
         self._brisk = False
         self._tried = False
         self._stopping = False
-        self._ahead = _AHEAD_LEAST
-        self._rate_since, self._rate_done = clock.monotonic(), 0
+        self._ahead = Ahead(clock)
         self._renewed_at = self._looked_at = self._worked_at = clock.monotonic()
 
     # --- from other threads ----------------------------------------------------------------------
@@ -116,18 +119,43 @@ class LaneRunner:
         self._hand.renew(self._pace.lease_s)
         self._renewed_at = now
 
+    def hangs(self) -> bool:
+        """To be called about as often as `crew.LOOK_S`: whether the runner's thread hangs in a piece of work.
+
+        Then another thread has to call `run` at once: it takes the place of this one, which joins the crew.
+        """
+        with self._relief:
+            since = self._at_it_since
+            if since is None or self._clock.monotonic() - since < LOOK_S:
+                return False
+            self._at_it_since = None
+            self._place += 1
+            self._crew.adopt()
+            return True
+
     # --- the runner's thread ---------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Work until the lane is dry or the runner is stopped. What nobody began with is given back in any case."""
-        try:
-            while self._step():
-                pass
-        finally:
-            self._hand.give_back(self._crew.take_back())
-            self._crew.close()
+    def run(self) -> bool:
+        """Work until the lane is dry or the runner is stopped. What nobody began with is given back in any case.
 
-    def _step(self) -> bool:
+        False when another thread took the place of this one before that.
+        """
+        busy, relieved = self._clock.busy(), False
+        try:
+            while self._step(busy):
+                pass
+        except _RelievedError:
+            relieved = True
+        finally:
+            busy.close()
+            if not relieved:
+                self._hand.give_back(self._crew.take_back())
+                self._crew.close()
+        if relieved:
+            self._crew.serve()
+        return not relieved
+
+    def _step(self, busy: Busy) -> bool:
         """One round; False when it is over."""
         if self._stopping:
             self._desk.let_go(self.lane)
@@ -140,10 +168,30 @@ class LaneRunner:
             self._fill()
         if not self._hand.size:
             return self._linger()
+        if self._crew.here and self._crew.waiting:
+            self._work(busy)
         self._collect()
         if self._hand.ripe():
             self._commit()
         return True
+
+    def _work(self, busy: Busy) -> None:
+        """Do for a while what lies ready. Raises `_RelievedError`."""
+        place, now = self._place, self._clock.monotonic()
+        until = now + LOOK_S
+        self._crew.joining(busy)
+        try:
+            more = True
+            while more and now < until and not self._stopping:
+                self._at_it_since = now
+                more = self._crew.do_next()
+                with self._relief:
+                    if self._place != place:
+                        raise _RelievedError
+                    self._at_it_since = None
+                now = self._clock.monotonic()
+        finally:
+            self._crew.leaving(busy)
 
     def _linger(self) -> bool:
         """Nothing is in hand and nothing due; False when it is over."""
@@ -208,7 +256,7 @@ class LaneRunner:
         return int(self._tried)
 
     def _free(self) -> int:
-        ahead = ceil(self._ahead)
+        ahead = self._ahead.size
         free = self._crew.threads + ahead - self._hand.unfinished
         if free < max(1, ahead // 2):
             return 0
@@ -222,7 +270,7 @@ class LaneRunner:
         self._dry = not self._hand.size
 
     def _carry_out(self, work: Any) -> None:
-        """In a thread of the crew."""
+        """In the runner's thread, or in one of the crew."""
         self._trade.give_way()
         if self._hand.is_late(work, self._pace.lease_s):
             # The process stood still: somebody else may have it in hand by now.
@@ -265,14 +313,5 @@ class LaneRunner:
         if committed:
             # What was committed may have been all that held back the next of the same return.
             self._dry = False
-            self._measure(committed)
+            self._ahead.committed(committed)
         self._desk.got_work([lane for lane in lanes if lane != self.lane])
-
-    def _measure(self, done: int) -> None:
-        now = self._clock.monotonic()
-        self._rate_done += done
-        past = now - self._rate_since
-        if past >= _AHEAD_S:
-            per_second = self._rate_done / past
-            self._ahead = min(_AHEAD_MOST, max(_AHEAD_LEAST, (self._ahead + per_second * _AHEAD_S) / 2))
-            self._rate_since, self._rate_done = now, 0

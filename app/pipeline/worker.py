@@ -12,12 +12,13 @@ from app.core.polls import PollKey
 from app.core.site import Site
 from app.pipeline.call import Caller
 from app.pipeline.deliver import Deliverer
-from app.pipeline.dispatch import Engine, delivering, polling, reading
+from app.pipeline.dispatch import Engine
 from app.pipeline.engine_ports import WorkerServices
 from app.pipeline.gates import Gates
 from app.pipeline.poll import Poller
 from app.pipeline.read import Reader
 from app.pipeline.tokens_login import Logins
+from app.pipeline.trades import delivering, polling, reading
 from app.pipeline.waits import Waits
 
 log = structlog.get_logger()

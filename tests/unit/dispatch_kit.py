@@ -14,8 +14,9 @@ from app.adapters.queue import Wakes
 from app.adapters.system import SystemClock, SystemIds
 from app.core.connectors import Limits
 from app.model import EventFinish, EventWork
-from app.pipeline.dispatch import Engine, reading
+from app.pipeline.dispatch import Engine
 from app.pipeline.gates import Gates
+from app.pipeline.trades import reading
 from tests.unit.engine_kit import connection, operation, rng, site, small_hub, until
 
 CLOCK = SystemClock()

@@ -44,7 +44,11 @@ def target(clock: HandClock) -> Iterator[Target]:
 
 
 def crew_of(target: Target, most: int = MOST) -> Crew:
-    return Crew("out:wms", most, target.call, target.clock)
+    """A crew that somebody joined who hung in his work before."""
+    crew = Crew("out:wms", most, target.call, target.clock)
+    crew.adopt()
+    threading.Thread(target=crew.serve, daemon=True).start()
+    return crew
 
 
 def looks(crew: Crew, target: Target, count: int) -> None:
@@ -53,15 +57,41 @@ def looks(crew: Crew, target: Target, count: int) -> None:
         crew.look()
 
 
-def test_work_that_is_answered_at_once_is_done_by_one_thread(target: Target) -> None:
+def test_work_that_is_answered_at_once_is_left_to_whoever_has_the_crew(target: Target) -> None:
     crew = crew_of(target)
     crew.put([0.0002] * 100)
-    for _ in range(9):
-        target.answer(10)
-        target.clock.move(LOOK_S)
+    target.answer(10)
+    target.clock.move(LOOK_S)
+    crew.look()
+    assert crew.here
+    # The last of the crew ends what it has begun.
+    target.answer(1)
+    assert until(lambda: crew.threads == 0)
+    waiting, target.go = crew.waiting, threading.Semaphore(10_000)
+    assert crew.do_next()
+    assert (crew.waiting, crew.threads) == (waiting - 1, 0)
+
+
+def test_at_first_whoever_has_the_crew_does_the_work_and_no_thread_comes(target: Target) -> None:
+    crew = Crew("out:wms", MOST, target.call, target.clock)
+    crew.put([0.0] * 3)
+    target.go.release(10)
+    assert (crew.here, crew.threads, crew.look_due()) == (True, 0, None)
+    assert [crew.do_next() for _ in range(4)] == [True, True, True, False]
+    assert target.done == 3
+
+
+def test_work_that_makes_whoever_has_the_crew_wait_is_given_to_threads(target: Target) -> None:
+    crew = Crew("out:wms", MOST, target.call, target.clock)
+    crew.put([0.05] * 100)
+    target.go.release(2)
+    assert crew.do_next() and crew.do_next()
+    crew.look()
+    assert (crew.here, crew.threads) == (False, 2)
+    for _ in range(8):
         target.answer(1)
         crew.look()
-    assert crew.threads == 1
+    assert crew.threads == MOST
 
 
 def test_with_a_target_that_hangs_all_threads_are_soon_there(target: Target) -> None:
@@ -95,7 +125,7 @@ def test_when_the_target_is_fast_again_the_threads_go(target: Target) -> None:
         crew.put([0.0] * 2_000)
         until(lambda: target.done > done + MOST)
         looks(crew, target, 1)
-        return crew.threads == 1
+        return crew.here
 
     assert until(fewer)
 

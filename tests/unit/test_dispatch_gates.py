@@ -11,7 +11,7 @@ import pytest
 
 from app.core.connectors import Limits
 from app.model import EventWork, Outcome
-from app.pipeline.dispatch import pace_of
+from app.pipeline.trades import pace_of
 from tests.unit.dispatch_kit import Hub, done
 from tests.unit.engine_kit import connection, operation, receipts, site, small_hub, until
 

@@ -10,8 +10,9 @@ import pytest
 
 from app.adapters.ledger import open_ledger
 from app.adapters.system import SystemClock
-from app.pipeline.dispatch import Engine, polling, reading
+from app.pipeline.dispatch import Engine
 from app.pipeline.gates import Gates
+from app.pipeline.trades import polling, reading
 from tests.pipeline.polls_kit import PollHub
 from tests.unit.engine_kit import rng, until
 

@@ -1,0 +1,76 @@
+"""What is done with the lanes "in:…", "out:…" and "poll:…", and how many threads and how much time each gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.core.polls import PollKey, PollWork
+from app.core.site import Site
+from app.model import DeliveryWork, EventWork
+from app.pipeline.engine_ports import Delivers, EngineLedger, PollLedger, Polls, Reads
+from app.pipeline.hand import Trade
+from app.pipeline.lane import Pace
+
+
+def reading(ledger: EngineLedger, reader: Reads) -> Trade:
+    """What is done with lanes "in:…"."""
+
+    def identify(work: EventWork) -> str:
+        return work.event_id
+
+    return Trade(
+        ledger.claim_events,
+        identify,
+        reader.read,
+        reader.failed,
+        reader.commit,
+        ledger.hand_back,
+        ledger.renew,
+        ledger.give_way,
+    )
+
+
+def delivering(ledger: EngineLedger, deliverer: Delivers) -> Trade:
+    """What is done with lanes "out:…"."""
+
+    def identify(work: DeliveryWork) -> str:
+        return work.delivery_id
+
+    return Trade(
+        deliverer.claim,
+        identify,
+        deliverer.deliver,
+        deliverer.failed,
+        deliverer.commit,
+        ledger.hand_back,
+        ledger.renew,
+        ledger.give_way,
+    )
+
+
+def polling(ledger: PollLedger, poller: Polls) -> Trade:
+    """What is done with lanes "poll:…"."""
+
+    def identify(work: PollWork) -> str:
+        return str(work.key)
+
+    def hand_back(token: str, keys: Sequence[str]) -> object:
+        return ledger.hand_back_polls(token, [PollKey.of(key) for key in keys])
+
+    return Trade(
+        poller.claim,
+        identify,
+        poller.poll,
+        poller.failed,
+        poller.commit,
+        hand_back,
+        ledger.renew_polls,
+        ledger.give_way,
+    )
+
+
+def pace_of(site: Site, lane: str) -> Pace:
+    """How many threads a lane gets at most, and for how long its work is claimed."""
+    connection = site.connections.get(lane.partition(":")[2])
+    most = connection.limits.concurrency if connection else site.hub.threads
+    return Pace(min(most, site.hub.threads), site.hub.lease_s)
