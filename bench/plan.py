@@ -29,7 +29,7 @@ class Plan:
     slow_ms: float = 50.0  # what a slow target takes to answer
     slow_threads: int = 128  # of each worker, when the slow target's rate is wanted
     few_threads: int = 16  # of each worker, when one worker is held against two: so few that the target is the limit
-    slow_events: int = 1_000  # for each worker
+    slow_events: int = 2_500  # for each worker
     grown: int = 1_000_000  # finished deliveries in the ledger that has grown; 0: not measured
     workers: int = 2
     threads: int = 32

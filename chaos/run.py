@@ -31,6 +31,8 @@ _LOOK_S = 0.1
 _SAY_S = 5.0
 #: What may be left when all is done: it waits for a person, and says so.
 _RESTING = ("parked", "conflict", "in_doubt")
+#: What is parked is looked at again within a minute (stage_site.py): when a clock was bent, not before.
+_PARKED_S = 75.0
 
 
 @dataclass(slots=True)
@@ -204,7 +206,7 @@ def _settle(stage: Stage, say: Callable[[str], None]) -> list[Violation]:
         open_work = {state: many for state, many in (waiting or {}).items() if state not in _RESTING}
         if waiting is None or count != last or open_work:
             still_since, last = time.monotonic(), count
-        elif time.monotonic() - still_since >= _QUIET_S:
+        elif time.monotonic() - still_since >= (_PARKED_S if waiting.get("parked") else _QUIET_S):
             return []
         if waiting is not None:
             told = ", ".join(f"{many} {state}" for state, many in sorted(open_work.items()))

@@ -173,8 +173,8 @@ def test_what_was_waited_for_may_come_while_the_worker_still_thinks(ledger: Ledg
     )
     assert claim_ids(ledger, "b") == [parked, blocked]
     assert len(ledger.claim_events("shop", 1, 60, "b")) == 1
-    # Only once: what came before the claim was seen by the worker, who waits for another reason.
-    clock.move(1)
+    # Only once: what came long before the claim was seen by the worker, who waits for another reason.
+    clock.move(10.001)
     ledger.hand_back("b", [parked, blocked])
     claim(ledger, "c")
     finish(ledger, "c", later(clock, parked, "parked", 3600, waits_for=str(known(clock.now()).key)))

@@ -116,7 +116,7 @@ class Model:
         for row in waiting:
             row.state, row.due_at = "ready", self.clock.now()
         # What was claimed before that and parks from now on need not wait any more; let it lapse from the model.
-        self.clock.move(0.001)
+        self.clock.move(10.001)
         self.claims = []
 
     def retry(self) -> None:

@@ -59,6 +59,26 @@ def test_references_are_listed_by_either_number(ledger: Ledger, clock: HandClock
     assert len(ledger.references(limit=1)) == 1
 
 
+def test_a_number_that_was_being_written_at_the_claim_is_not_missed(ledger: Ledger, clock: HandClock) -> None:
+    [parked] = deliver(ledger, clock)
+    with ledger.write() as tx:
+        tx.foresee([("return", "shop", "R-2")])
+        clock.move(0.2)
+        claim(ledger, "a")
+        tx.put_reference(known(clock.now()))
+    finish(ledger, "a", later(clock, parked, "parked", 3600, waits_for=str(key())))
+    assert claim_ids(ledger) == [parked]
+
+
+def test_who_looked_long_after_a_number_was_known_waits_for_something_else(ledger: Ledger, clock: HandClock) -> None:
+    [parked] = deliver(ledger, clock)
+    put(ledger, known(clock.now()))
+    clock.move(10.001)
+    claim(ledger, "a")
+    finish(ledger, "a", later(clock, parked, "parked", 3600, waits_for=str(key())))
+    assert state_of(ledger, parked) == "parked"
+
+
 def test_what_is_parked_or_in_conflict_is_released_when_its_number_is_known(ledger: Ledger, clock: HandClock) -> None:
     waits = {"waits_for": str(key()), "because": "#1001 is not known yet"}
     parked, conflict, elsewhere, waiting = deliver(ledger, clock, many=4, order_key="")

@@ -47,6 +47,10 @@ _known_since = Statement(
 )
 
 
+#: Nobody sees a translation before it is committed, and that may be so long after the time that stands in it.
+_COMMITTED_WITHIN_MS = 10_000
+
+
 class ReferenceWriting(Writing):
     """The part of a transaction that keeps references."""
 
@@ -78,10 +82,12 @@ class ReferenceWriting(Writing):
         return []
 
     def _known_since(self, keys: Collection[str]) -> dict[str, int]:
+        """Until when somebody may have looked for these numbers, which are known, and not have seen them."""
         if not keys:
             return {}
         wanted = {"keys": [bounded(key) for key in keys]}
-        return {row.key: row.recorded_at for row in _known_since.rows(self._connection, wanted)}
+        found = _known_since.rows(self._connection, wanted)
+        return {row.key: row.recorded_at + _COMMITTED_WITHIN_MS for row in found}
 
 
 class Referring(Store):
