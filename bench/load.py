@@ -107,7 +107,10 @@ class Sender:
                 self._due.clear()
             self._send_due()
             for number in self._poller.ready(self._patience()):
-                self._answered(self._busy[number])
+                if number in self._busy:
+                    self._answered(self._busy[number])
+                else:
+                    self._hung_up(number)
                 self._send_due()
         result.ended, result.cpu_s = time.monotonic(), time.process_time() - spent
         return result
@@ -164,6 +167,14 @@ class Sender:
         connection.socket.close()
         self._again(connection.number)
         self._connect()
+
+    def _hung_up(self, number: int) -> None:
+        """The server closed a connection that lay idle for long."""
+        for connection in [one for one in self._idle if one.socket.fileno() == number]:
+            self._idle.remove(connection)
+            self._poller.remove(connection.socket)
+            connection.socket.close()
+            self._connect()
 
     def _again(self, number: int) -> None:
         self._tries[number] += 1

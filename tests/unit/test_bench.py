@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import select
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -201,3 +204,25 @@ def _body(answer: bytes) -> dict[str, Any]:
 def _cells(table: str) -> dict[str, list[str]]:
     lines = [line for line in table.splitlines() if "---" not in line]
     return {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines}
+
+
+def test_the_load_goes_on_when_the_server_closes_a_connection_that_lies_idle() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.settimeout(10)
+        sender = Sender(Job(door.getsockname()[1], "/w", "secret", "b", 2, 2, rate=4.0, most_s=10.0))
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(sender.run)
+            first, second = door.accept()[0], door.accept()[0]
+            [used] = select.select([first, second], [], [], 10)[0]
+            used.recv(65_536)
+            used.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            (second if used is first else first).close()
+            third = door.accept()[0]
+            [used] = select.select([used, third], [], [], 10)[0]
+            used.recv(65_536)
+            used.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            result = sending.result(10)
+            for one in (used, third):
+                one.close()
+    assert result.statuses == {"200": 2}
+    assert len(result.acknowledged) == 2
