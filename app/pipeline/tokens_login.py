@@ -120,9 +120,8 @@ class Logins:
             usable = self._known(target, bad)
             if usable and self._fresh(usable):
                 return usable
-            failed = self._failed.get(target.name)
-            if failed and self._clock.monotonic() < failed[0]:
-                return usable or failed[1]
+            if refused := self._failed_lately(target):
+                return usable or refused
             with self._turn(key) as mine:
                 if mine:
                     # The one before may have finished between the two looks.
@@ -130,6 +129,8 @@ class Logins:
                     usable = self._known(target, bad)
                     if usable and self._fresh(usable):
                         return usable
+                    if refused := self._failed_lately(target):
+                        return usable or refused
                     return self._log_in(target, gate, end, bad, last, key)
             if usable:
                 return usable
@@ -195,6 +196,11 @@ class Logins:
     def _known(self, target: Connection, bad: str) -> Token | None:
         known = self._tokens.get(target.name)
         return known if known and known.value != bad and self._clock.now().timestamp() < known.ends_at else None
+
+    def _failed_lately(self, target: Connection) -> Outcome | None:
+        """What came of a login that failed a moment ago, here or in another process."""
+        until, outcome = self._failed.get(target.name, (0.0, None))
+        return outcome if self._clock.monotonic() < until else None
 
     def _fresh(self, token: Token) -> bool:
         return self._clock.now().timestamp() < token.renew_at
