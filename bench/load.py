@@ -163,18 +163,19 @@ class Sender:
     def _broken(self, connection: Connection) -> None:
         self._count("broken")
         del self._busy[connection.socket.fileno()]
-        self._poller.remove(connection.socket)
-        connection.socket.close()
         self._again(connection.number)
-        self._connect()
+        self._replace(connection)
 
     def _hung_up(self, number: int) -> None:
         """The server closed a connection that lay idle for long."""
         for connection in [one for one in self._idle if one.socket.fileno() == number]:
             self._idle.remove(connection)
-            self._poller.remove(connection.socket)
-            connection.socket.close()
-            self._connect()
+            self._replace(connection)
+
+    def _replace(self, connection: Connection) -> None:
+        self._poller.remove(connection.socket)
+        connection.socket.close()
+        self._connect()
 
     def _again(self, number: int) -> None:
         self._tries[number] += 1

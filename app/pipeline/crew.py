@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from app.core.ports import Busy, Clock
@@ -81,17 +82,18 @@ class Crew:
         self._carry_out(work)
         return True
 
-    def joining(self, busy: Busy) -> None:
-        """What this account tells from now on was spent on the work."""
+    @contextmanager
+    def counting(self, busy: Busy) -> Iterator[None]:
+        """What this account tells meanwhile is spent on the work."""
         busy.since()
         with self._came:
             self._busy.add(busy)
-
-    def leaving(self, busy: Busy) -> None:
-        """The thread of this account does something else from now on."""
-        with self._came:
-            self._busy.discard(busy)
-            self._left_s += busy.since()
+        try:
+            yield
+        finally:
+            with self._came:
+                self._busy.discard(busy)
+                self._left_s += busy.since()
 
     def adopt(self) -> None:
         """A thread that hangs in its work counts as one of the crew from now on: it is to call `serve` afterwards."""
@@ -102,12 +104,9 @@ class Crew:
     def serve(self) -> None:
         """Be one of the crew until it has too many."""
         busy = self._clock.busy()
-        with self._came:
-            self._busy.add(busy)
-        while (work := self._next()) is not None:
-            self._carry_out(work)
-        with self._came:
-            self._busy.discard(busy)
+        with self.counting(busy):
+            while (work := self._next()) is not None:
+                self._carry_out(work)
         busy.close()
 
     def look_due(self) -> float | None:

@@ -155,9 +155,7 @@ class Engine:
         except RuntimeError as error:  # the system has no thread left
             log.error("lane.broken", lane=runner.lane, because=str(error))
             runner.stop()
-            with self._lock:
-                self._remove(runner)
-            self.let_go(runner.lane)
+            self._end(runner)
 
     def _run(self, runner: LaneRunner) -> None:
         try:
@@ -170,6 +168,9 @@ class Engine:
             log.error("lane.broken", lane=runner.lane, times=times, again_after_s=round(wait, 1), exc_info=error)
         else:
             self._broken.pop(runner.lane, None)
+        self._end(runner)
+
+    def _end(self, runner: LaneRunner) -> None:
         with self._lock:
             self._remove(runner)
         self.let_go(runner.lane)

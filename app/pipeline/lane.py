@@ -179,8 +179,7 @@ class LaneRunner:
         """Do for a while what lies ready. Raises `_RelievedError`."""
         place, now = self._place, self._clock.monotonic()
         until = now + LOOK_S
-        self._crew.joining(busy)
-        try:
+        with self._crew.counting(busy):
             more = True
             while more and now < until and not self._stopping:
                 self._at_it_since = now
@@ -190,8 +189,6 @@ class LaneRunner:
                         raise _RelievedError
                     self._at_it_since = None
                 now = self._clock.monotonic()
-        finally:
-            self._crew.leaving(busy)
 
     def _linger(self) -> bool:
         """Nothing is in hand and nothing due; False when it is over."""

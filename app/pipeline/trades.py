@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from app.core.polls import PollKey, PollWork
 from app.core.site import Site
-from app.model import DeliveryWork, EventWork
 from app.pipeline.engine_ports import Delivers, EngineLedger, PollLedger, Polls, Reads
 from app.pipeline.hand import Trade
 from app.pipeline.lane import Pace
@@ -14,13 +14,9 @@ from app.pipeline.lane import Pace
 
 def reading(ledger: EngineLedger, reader: Reads) -> Trade:
     """What is done with lanes "in:…"."""
-
-    def identify(work: EventWork) -> str:
-        return work.event_id
-
     return Trade(
         ledger.claim_events,
-        identify,
+        attrgetter("event_id"),
         reader.read,
         reader.failed,
         reader.commit,
@@ -32,13 +28,9 @@ def reading(ledger: EngineLedger, reader: Reads) -> Trade:
 
 def delivering(ledger: EngineLedger, deliverer: Delivers) -> Trade:
     """What is done with lanes "out:…"."""
-
-    def identify(work: DeliveryWork) -> str:
-        return work.delivery_id
-
     return Trade(
         deliverer.claim,
-        identify,
+        attrgetter("delivery_id"),
         deliverer.deliver,
         deliverer.failed,
         deliverer.commit,
