@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -20,6 +19,7 @@ from app.core.api_tokens import ROLES
 from app.errors import LedgerUnavailable
 from app.web.app import CLOSE, create_app
 from app.web.auth import BELIEVED_S
+from tests.support import eventually
 from tests.unit.door_kit import TOKEN, Services, make_site
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "FROB")
@@ -237,17 +237,10 @@ def test_a_token_in_steady_use_is_looked_up_once_in_a_while(app: Flask, services
     assert len(asked) == 2
 
 
-def until(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_the_last_use_of_a_token_is_kept(app: Flask, services: Services) -> None:
     made, token = services.ledger.new_api_token("ann", "reader", "test", None)
     ask(app, "GET", "/api/events", token)
-    until(lambda: services.ledger.api_token(made.token_id).used_at == services.clock.now())
+    eventually(lambda: services.ledger.api_token(made.token_id).used_at == services.clock.now(), 10)
     (row,) = ask(app, "GET", "/api/tokens", TOKEN).json["tokens"]
     assert row["used_at"] == "2026-11-22T12:00:00.000Z"
 
@@ -276,7 +269,7 @@ def test_a_ledger_that_is_busy_keeps_no_request_waiting_and_the_next_use_is_note
         assert ask(app, "GET", "/api/events", token).status_code == 200
         return services.ledger.api_token(made.token_id).used_at
 
-    until(noted)
+    eventually(noted, 10)
 
 
 def test_a_ledger_that_is_away_is_a_503_for_a_token_and_still_a_401_without(app: Flask, services: Services) -> None:

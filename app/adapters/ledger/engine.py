@@ -109,7 +109,6 @@ class Database:
         parsed = parse(url)
         self.url = parsed
         self.dialect: Dialect = "sqlite" if parsed.get_backend_name() == "sqlite" else "postgresql"
-        self._busy_timeout_s = busy_timeout_s
         self._writing = threading.local()
         if self.dialect == "sqlite":
             self._writer = _sqlite(parsed, busy_timeout_s, writes=True)
