@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app.adapters.ledger.engine import sqlite_module
-from app.adapters.system import ThreadTime
 
 
 class HandClock:
@@ -22,9 +21,6 @@ class HandClock:
 
     def monotonic(self) -> float:
         return self._now.timestamp()
-
-    def busy(self) -> ThreadTime:
-        return ThreadTime()
 
     def move(self, seconds: float) -> None:
         """Let time pass, or run backwards."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-import struct
 import threading
 import time
 from functools import cache
@@ -18,14 +17,14 @@ from typing import NamedTuple
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from app.adapters.outbound import BarredError, Guard
+from app.core.strands import Carrier, aside, carrier
 
 #: A connection that lay idle for longer is not used again: most servers close theirs after 5 s or more, and a request
 #: that meets the closing may or may not have been read.
 _IDLE_S = 4.0
 _CONNECT_S = 10.0
 _READ = 16_384  # bytes
-#: Of a longer wait the kernel tells after so many seconds that nothing happened yet.
-_SLICE_S = 1.0
+_WANTS_TO_READ = (BlockingIOError, ssl.SSLWantReadError)
 
 
 class Origin(NamedTuple):
@@ -48,17 +47,19 @@ class Wire:
     def __init__(self, origin: Origin, deadline: float, guard: Guard) -> None:
         """Raises `NotConnectedError`."""
         self.origin, self.deadline = origin, deadline
+        self._carrier: Carrier | None = None
         try:
             self._socket = _connected(origin, deadline, guard)
         except (OSError, UnicodeError, BarredError) as error:
             raise NotConnectedError from error
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
-        #: How long the kernel waits before it asks here; 0.0: Python waits, as it has to under TLS.
-        self._slice_s = 0.0
-        if not origin.tls:
-            self._socket.settimeout(None)
-            self._set_slice(_SLICE_S)
+
+    def begin(self, deadline: float) -> None:
+        """The next call is made by whoever calls this, in a strand or outside of one, and ends at `deadline`."""
+        self.deadline, self._carrier = deadline, carrier()
+        if self._carrier is not None:
+            self._socket.settimeout(0.0)
 
     def send(self, data: bytes) -> None:
         """Send it all before the deadline, or as much as the peer takes.
@@ -72,13 +73,17 @@ class Wire:
     def receive(self) -> bytes:
         """What has come in, at least a byte; b"" once the peer has closed. Waits until the deadline."""
         while True:
-            left = self.deadline - time.monotonic()
-            if left < _SLICE_S or self._slice_s != _SLICE_S:
-                self._bound(left)
+            left = _left(self.deadline)
+            if self._carrier is None:
+                self._socket.settimeout(left)
+            elif not (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+                self._wait(self._carrier)
             try:
                 return self._socket.recv(_READ)
-            except BlockingIOError:
-                pass
+            except _WANTS_TO_READ:
+                pass  # less has come than can be decrypted
+            except ssl.SSLWantWriteError:
+                self._wait(self._carrier, write=True)
 
     def quiet(self) -> bool:
         """Whether nothing has come in unasked; the peer's closing counts as something."""
@@ -89,32 +94,23 @@ class Wire:
         self._socket.close()
 
     def _send(self, data: bytes | memoryview) -> int:
-        left = self.deadline - time.monotonic()
-        if left < _SLICE_S or self._slice_s != _SLICE_S:
-            self._bound(left)
+        left = _left(self.deadline)
+        if self._carrier is None:
+            self._socket.settimeout(left)
         try:
             return self._socket.send(data)
-        except BlockingIOError:
-            return 0
         except (BrokenPipeError, ConnectionResetError):
             return len(data)
+        except ssl.SSLWantReadError:
+            self._wait(self._carrier)
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            self._wait(self._carrier, write=True)
+        return 0
 
-    def _bound(self, left: float) -> None:
-        """See to it that the next wait ends with the call's time, or earlier to be bound again."""
-        if left <= 0:
+    def _wait(self, here: Carrier | None, *, write: bool = False) -> None:
+        """Let the other strands go on until this one can."""
+        if here is not None and not here.until_ready(self._socket.fileno(), self.deadline, write=write):
             raise TimeoutError("the call's time is over")
-        if self.origin.tls:
-            self._socket.settimeout(left)
-        else:
-            self._set_slice(min(left, _SLICE_S))
-
-    def _set_slice(self, seconds: float) -> None:
-        # A wait of the kernel's own costs one system call, one of Python's three: it looks at the clock first.
-        micros = max(1, round(seconds * 1e6))
-        wait = struct.pack("@ll", *divmod(micros, 1_000_000))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
-        self._slice_s = seconds
 
 
 class Pool:
@@ -129,10 +125,13 @@ class Pool:
         """A connection to `origin` for a call from `now` until `deadline`: a kept one, else a new one."""
         while (wire := self._kept(origin, now - _IDLE_S)) is not None:
             if wire.quiet():
-                wire.deadline = deadline
+                wire.begin(deadline)
                 return wire
             wire.close()
-        return Wire(origin, deadline, self.guard)
+        # Names, addresses and TLS take their time, each in its own way.
+        wire = aside(lambda: Wire(origin, deadline, self.guard))
+        wire.begin(deadline)
+        return wire
 
     def put(self, wire: Wire, now: float) -> None:
         """Keep a connection whose last answer was read to its end just `now`."""

@@ -17,7 +17,6 @@ _SHIFTS = (40, 30, 20, 10, 0)
 #: Every byte as a sign of the alphabet, each of them as often as the others.
 _FIVE_BITS = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
 _CHANCE, _DRAWN = 14, 256  # signs of an id; ids whose chance is drawn at once
-_SCHEDSTAT = "/proc/thread-self/schedstat"
 #: So often a file that bends the clock is looked at, in seconds.
 _LOOK_S = 0.2
 
@@ -41,10 +40,6 @@ class SystemClock:
         if shift_file:
             shift = _Shift(shift_file)
             self.now, self.time_ns = shift.now, shift.time_ns
-
-    def busy(self) -> ThreadTime:
-        """The account of the thread that asks for it."""
-        return ThreadTime()
 
 
 class _Shift:
@@ -70,35 +65,6 @@ class _Shift:
             except (OSError, ValueError):
                 pass  # half written, most likely: the next look reads it
         return self._seconds
-
-
-class ThreadTime:
-    """The kernel's account of the thread that makes this. Without Linux a thread is never busy."""
-
-    def __init__(self) -> None:
-        try:
-            self._file = os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self._file = -1
-        self._before = self._now()
-
-    def since(self) -> float:
-        """Seconds that it was busy since this was last asked."""
-        now = self._now()
-        past, self._before = now - self._before, now
-        return past
-
-    def close(self) -> None:
-        """Let go of the account."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-    def _now(self) -> float:
-        if self._file < 0:
-            return 0.0
-        ran, queued, _ = os.pread(self._file, 80, 0).split()
-        return (int(ran) + int(queued)) / 1e9
 
 
 class SystemIds:

@@ -6,16 +6,6 @@ from datetime import datetime
 from typing import Protocol
 
 
-class Busy(Protocol):
-    """An account of how busy one thread is; any thread may read it."""
-
-    def since(self) -> float:
-        """Seconds that it was busy since this was last asked."""
-
-    def close(self) -> None:
-        """Let go of the account."""
-
-
 class Clock(Protocol):
     """Tells the time."""
 
@@ -24,9 +14,6 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never run backwards, for measuring how long something took."""
-
-    def busy(self) -> Busy:
-        """The account of the thread that asks: time that it ran or stood in the queue for a CPU, not what it waited."""
 
 
 class Ids(Protocol):

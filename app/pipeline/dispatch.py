@@ -12,7 +12,7 @@ from app.core.ports import Clock, Ids
 from app.core.retry import back_off
 from app.core.site import Site
 from app.errors import HubError, LedgerUnavailable, QueueUnavailable
-from app.pipeline.crew import LOOK_S
+from app.pipeline.carry import HANGS_S
 from app.pipeline.engine_ports import TakesWakes
 from app.pipeline.gates import Gates
 from app.pipeline.hand import Trade
@@ -242,7 +242,7 @@ class Engine:
         while not self._ended.is_set():
             self._some.wait()
             self._some.clear()
-            while self._runners and not self._ended.wait(LOOK_S):
+            while self._runners and not self._ended.wait(HANGS_S):
                 for runner in list(self._runners.values()):
                     if runner.hangs():
                         self._start_again(runner)

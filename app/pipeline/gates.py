@@ -13,6 +13,7 @@ from app.core.connectors import Limits
 from app.core.lane_state import LaneState
 from app.core.ports import Clock
 from app.core.site import BreakerPolicy
+from app.core.strands import aside
 from app.errors import LedgerUnavailable
 from app.model import Outcome
 from app.pipeline import breaker
@@ -79,7 +80,7 @@ class Gate:
         if verdict.may == "try" and not self._ledger.take_trial(self.connection, timeout_s + PATIENCE_S * 2):
             return self._later(_TRIAL_LOOK_S, f"a trial call is under way after {verdict.because}")
         try:
-            late = self._wait_for_turn(patience_s)
+            late = aside(lambda: self._wait_for_turn(patience_s))
         except BaseException:
             self._end_trial(verdict)
             raise
@@ -99,7 +100,10 @@ class Gate:
 
     def take_rate(self, patience_s: float) -> float | None:
         """None once one call more may be made within a turn that was taken; else seconds after which to ask again."""
-        return self.tokens.take(min(PATIENCE_S, patience_s)) if self.tokens else None
+        if self.tokens is None:
+            return None
+        tokens = self.tokens
+        return aside(lambda: tokens.take(min(PATIENCE_S, patience_s)))
 
     def _wait_for_turn(self, patience_s: float) -> Verdict | None:
         # First the rate: who waits for that must not sit on a call that another process could make.

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 import structlog
 
-from app.core.ports import Busy, Clock, Ids
+from app.core.ports import Clock, Ids
 from app.errors import LedgerUnavailable
 from app.pipeline.ahead import Ahead
-from app.pipeline.crew import LOOK_S, Crew
+from app.pipeline.carry import HANGS_S, RelievedError, Strands
 from app.pipeline.gates import Gate
 from app.pipeline.hand import COMMIT_MOST, Done, Hand, Trade
 
 log = structlog.get_logger()
 
-#: A dry lane stays open for so long: the next work then finds threads and connections ready.
+#: A dry lane stays open for so long: the next work then finds its thread and connections ready.
 LINGER_S = 0.5
 #: So long after its last work a dry lane is held: whoever has more for it then need not find a worker through RQ.
 _HOLD_S = 3.0
@@ -32,9 +30,9 @@ _LOOK_S, _BATCH_S = 0.5, 0.025
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a lane is worked on."""
+    """How a lane is worked on: so many pieces of work at a time, each claimed for so long."""
 
-    threads: int
+    at_a_time: int
     lease_s: float
 
 
@@ -57,10 +55,6 @@ class Desk(Protocol):
         """Whether a dry runner may go."""
 
 
-class _RelievedError(Exception):
-    """Another thread has taken the place of this one, which hung in its work."""
-
-
 class LaneRunner:
     """Works on one lane in the thread that calls `run`. Others `kick`, `stop`, `look` and ask if it `hangs`."""
 
@@ -79,14 +73,10 @@ class LaneRunner:
         self._connection = lane.partition(":")[2]
         self._trade, self._gate, self._pace, self._clock, self._ids = trade, gate, pace, clock, ids
         self._desk = desk
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._strands: Strands | None = None  # of the thread in place
+        self._waiting: deque[Any] = deque()  # claimed, and nobody has begun with it
         self._finished: deque[Done] = deque()
-        self._timed = False
-        self._relief = threading.Lock()
-        self._place = 0  # counts the threads that were relieved
-        self._at_it_since: float | None = None  # the thread in place, if it is at a piece of work
         self._hand = Hand(lane, trade, clock)
-        self._crew = Crew(lane, pace.threads, self._carry_out, clock)
         self._dry = False
         self._brisk = False
         self._tried = False
@@ -99,12 +89,12 @@ class LaneRunner:
     def kick(self) -> None:
         """There may be work."""
         self.kicked = True
-        self._bell.put(None)
+        self._ring()
 
     def stop(self) -> None:
         """Claim no more, give back what nobody began with, finish the rest."""
         self._stopping = True
-        self._bell.put(None)
+        self._ring()
 
     @property
     def in_hand(self) -> int:
@@ -120,18 +110,15 @@ class LaneRunner:
         self._renewed_at = now
 
     def hangs(self) -> bool:
-        """To be called about as often as `crew.LOOK_S`: whether the runner's thread hangs in a piece of work.
+        """To be called about as often as `carry.HANGS_S`: whether the runner's thread hangs in a piece of work.
 
-        Then another thread has to call `run` at once: it takes the place of this one, which joins the crew.
+        Then another thread has to call `run` at once: it takes the place of this one, which ends what it has begun.
         """
-        with self._relief:
-            since = self._at_it_since
-            if since is None or self._clock.monotonic() - since < LOOK_S:
-                return False
-            self._at_it_since = None
-            self._place += 1
-            self._crew.adopt()
-            return True
+        return self._strands is not None and self._strands.hangs()
+
+    def _ring(self) -> None:
+        if self._strands is not None:
+            self._strands.ring()
 
     # --- the runner's thread ---------------------------------------------------------------------
 
@@ -140,26 +127,25 @@ class LaneRunner:
 
         False when another thread took the place of this one before that.
         """
-        busy, relieved = self._clock.busy(), False
+        strands = self._strands = Strands(self._carry_out, self._clock)
         try:
-            while self._step(busy):
+            while self._step(strands):
                 pass
-        except _RelievedError:
-            relieved = True
+        except RelievedError:
+            strands.finish(self._ring)
+            return False
+        except BaseException:
+            self._give_back()
+            raise
         finally:
-            busy.close()
-            if not relieved:
-                self._hand.give_back(self._crew.take_back())
-                self._crew.close()
-        if relieved:
-            self._crew.serve()
-        return not relieved
+            strands.close()
+        return True
 
-    def _step(self, busy: Busy) -> bool:
+    def _step(self, strands: Strands) -> bool:
         """One round; False when it is over."""
         if self._stopping:
             self._desk.let_go(self.lane)
-            self._hand.give_back(self._crew.take_back())
+            self._give_back()
             if not self._hand.size:
                 return False
         else:
@@ -167,36 +153,43 @@ class LaneRunner:
                 self._look_again()
             self._fill()
         if not self._hand.size:
-            return self._linger()
-        if self._crew.here and self._crew.waiting:
-            self._work(busy)
-        self._collect()
+            return self._linger(strands)
+        self._work(strands)
+        while self._finished:
+            self._hand.add(self._finished.popleft())
         if self._hand.ripe():
             self._commit()
+        elif self._stopping or not self._may_begin():
+            dues = (self._hand.patience(), self._held_s())
+            strands.wait(min((due for due in dues if due is not None), default=None))
         return True
 
-    def _work(self, busy: Busy) -> None:
-        """Do for a while what lies ready. Raises `_RelievedError`."""
-        place, now = self._place, self._clock.monotonic()
-        until = now + LOOK_S
-        with self._crew.counting(busy):
-            more = True
-            while more and now < until and not self._stopping:
-                self._at_it_since = now
-                more = self._crew.do_next()
-                with self._relief:
-                    if self._place != place:
-                        raise _RelievedError
-                    self._at_it_since = None
-                now = self._clock.monotonic()
+    def _work(self, strands: Strands) -> None:
+        """Do for a while what can be done. Raises `RelievedError`."""
+        until = self._clock.monotonic() + HANGS_S
+        while self._clock.monotonic() < until:
+            # Whose answer is there first: no more calls are under way at a time than their targets make wait.
+            if strands.go_on():
+                continue
+            if self._stopping or not self._may_begin():
+                return
+            strands.begin(self._waiting.popleft())
 
-    def _linger(self) -> bool:
+    def _may_begin(self) -> bool:
+        """Whether there is work to begin with, and no more under way than may be."""
+        return bool(self._waiting) and self._hand.unfinished - len(self._waiting) < self._pace.at_a_time
+
+    def _give_back(self) -> None:
+        found, self._waiting = self._waiting, deque()
+        self._hand.give_back(found)
+
+    def _linger(self, strands: Strands) -> bool:
         """Nothing is in hand and nothing due; False when it is over."""
         held_s = self._held_s()
         if held_s is not None:
-            self._wait(held_s)
+            strands.wait(held_s)
             return True
-        return self._wait(LINGER_S) or not self._desk.may_end(self)
+        return strands.wait(LINGER_S) or not self._desk.may_end(self)
 
     def _held_s(self) -> float | None:
         """Seconds until a lane that nobody is woken for has to be looked at; None when that need not be."""
@@ -231,7 +224,7 @@ class LaneRunner:
         if works:
             self._brisk = len(works) > 1
             self._worked_at = self._looked_at
-            self._crew.put(works)
+            self._waiting.extend(works)
 
     def _limit(self) -> int:
         """How much to claim now."""
@@ -244,7 +237,7 @@ class LaneRunner:
         if verdict.may == "call":
             self._tried = False
             return self._free()
-        self._hand.give_back(self._crew.take_back())
+        self._give_back()
         if verdict.may == "wait" or self._tried:
             self._tried, self._dry = False, True
             return 0
@@ -254,7 +247,7 @@ class LaneRunner:
 
     def _free(self) -> int:
         ahead = self._ahead.size
-        free = self._crew.threads + ahead - self._hand.unfinished
+        free = ahead - len(self._waiting)
         if free < max(1, ahead // 2):
             return 0
         if self._gate.limits.rate is not None:
@@ -267,7 +260,7 @@ class LaneRunner:
         self._dry = not self._hand.size
 
     def _carry_out(self, work: Any) -> None:
-        """In the runner's thread, or in one of the crew."""
+        """In a strand: of the runner's thread, or of one that was relieved."""
         self._trade.give_way()
         if self._hand.is_late(work, self._pace.lease_s):
             # The process stood still: somebody else may have it in hand by now.
@@ -279,31 +272,6 @@ class LaneRunner:
             except Exception as error:
                 done = self._hand.saved(work, error)
         self._finished.append(done)
-        # The runner is woken for the first, from which it counts the time to the commit, and when the crew runs out.
-        if not self._timed or not self._crew.waiting:
-            self._timed = True
-            self._bell.put(None)
-
-    def _collect(self) -> None:
-        """Wait for finished work, or for its time to be committed, or for a kick; take all there is."""
-        patience = self._hand.patience()
-        self._timed = patience is not None
-        if not self._finished:
-            dues = (patience, self._crew.look_due(), self._held_s())
-            self._wait(min((due for due in dues if due is not None), default=None))
-        while self._finished:
-            self._hand.add(self._finished.popleft())
-        self._crew.look()
-
-    def _wait(self, timeout_s: float | None) -> bool:
-        """Wait until the bell rings; whether it did."""
-        try:
-            self._bell.get(timeout=timeout_s)
-        except Empty:
-            return False
-        while not self._bell.empty():
-            self._bell.get()
-        return True
 
     def _commit(self) -> None:
         committed, lanes = self._hand.commit()

@@ -22,6 +22,7 @@ from app.core.jsontext import dump_text, loads
 from app.core.login_answers import refused, unread, went_wrong
 from app.core.masking import without
 from app.core.ports import Clock
+from app.core.strands import aside
 from app.errors import DataError, QueueUnavailable
 from app.model import Json, NoResponse, Outcome, Request, Response
 from app.pipeline.engine_ports import KeepsTokens, SendsHttp
@@ -103,7 +104,8 @@ class Logins:
             return usable
         lock = self._locks[target.name]
         # With a token that still works for a while nobody has to wait until it is renewed.
-        if not lock.acquire(timeout=0 if usable else max(0.0, min(patience_s, LOGIN_S + _MARGIN_S))):
+        wait_s = max(0.0, min(patience_s, LOGIN_S + _MARGIN_S))
+        if not lock.acquire(blocking=False) and (usable or not aside(lambda: lock.acquire(timeout=wait_s))):
             return usable or _waited()
         try:
             return self._renewed(target, gate, end, bad)
@@ -136,7 +138,7 @@ class Logins:
                 return usable
             if self._clock.monotonic() >= end:
                 return _waited()
-            self._never.wait(_LOOK_AGAIN_S)
+            aside(lambda: self._never.wait(_LOOK_AGAIN_S))
 
     def _log_in(
         self, target: Connection, gate: Gate, end: float, bad: str, last: Token | None, key: str

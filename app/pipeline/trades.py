@@ -1,4 +1,4 @@
-"""What is done with the lanes "in:…", "out:…" and "poll:…", and how many threads and how much time each gets."""
+"""What is done with the lanes "in:…", "out:…" and "poll:…", and how much of it at a time and for how long."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def polling(ledger: PollLedger, poller: Polls) -> Trade:
 
 
 def pace_of(site: Site, lane: str) -> Pace:
-    """How many threads a lane gets at most, and for how long its work is claimed."""
+    """How much of a lane is worked on at a time, and for how long its work is claimed."""
     connection = site.connections.get(lane.partition(":")[2])
     most = connection.limits.concurrency if connection else site.hub.threads
     return Pace(min(most, site.hub.threads), site.hub.lease_s)

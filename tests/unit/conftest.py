@@ -12,6 +12,7 @@ import structlog
 from click.testing import CliRunner, Result
 from flask import Flask
 
+from app.adapters.http import HttpSender
 from app.adapters.ledger import Ledger, open_ledger
 from app.adapters.system import SystemClock
 from app.cli import main
@@ -19,6 +20,7 @@ from app.web.app import CLOSE, create_app
 from tests.support import HandClock
 from tests.unit.dispatch_kit import Hub
 from tests.unit.door_kit import Services, make_site, opened
+from tests.unit.http_kit import Sender, SenderInStrand
 from tests.unit.site_kit import ENV, write
 
 Run = Callable[..., Result]
@@ -27,6 +29,14 @@ Run = Callable[..., Result]
 @pytest.fixture
 def hub(ledger_url: str) -> Iterator[Hub]:
     made = Hub(ledger_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=[Sender, SenderInStrand], ids=["thread", "strand"])
+def sender(request: pytest.FixtureRequest) -> Iterator[HttpSender]:
+    """What makes calls, in a thread of its own and in a strand: nobody can tell the difference."""
+    made: HttpSender = request.param()
     yield made
     made.close()
 

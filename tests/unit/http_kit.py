@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters.http import HttpSender
+from app.adapters.system import SystemClock
 from app.core.connectors import Connection, Connector, Limits
 from app.core.networks import Allow, read_allow
 from app.core.source import Where
 from app.model import NoResponse, Request, Response
+from app.pipeline.carry import Strands
 
 WHERE = Where("connector.yaml", 1, 1)
 JSON = "Content-Type: application/json"
@@ -49,6 +51,20 @@ class Sender(HttpSender):
     ) -> Response | NoResponse:
         found = connection if connection.settings else at(connection, request.url)
         return super().send(found, request, timeout_s, credentials)
+
+
+class SenderInStrand(Sender):
+    """Makes each call in a strand, as a worker does."""
+
+    def send(self, *told: Any, **more: Any) -> Response | NoResponse:
+        given: list[Response | NoResponse] = []
+        strands = Strands(lambda call: given.append(call()), SystemClock())
+        try:
+            strands.begin(lambda: super(SenderInStrand, self).send(*told, **more))
+            strands.finish(lambda: None)
+        finally:
+            strands.close()
+        return given[0]
 
 
 def request(url: str, method: str = "POST", body: Any = None) -> Request:

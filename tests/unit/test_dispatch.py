@@ -79,59 +79,6 @@ def test_on_sqlite_no_work_is_begun_while_the_process_writes(sqlite_ledger_url: 
     hub.close()
 
 
-def test_work_that_hangs_keeps_nothing_else_of_its_lane_waiting(hub: Hub) -> None:
-    hub.ledger.receive(receipts("acme_eu", 30))
-    gate, hangs = threading.Event(), threading.Lock()
-
-    def do(work: EventWork) -> None:
-        if hangs.acquire(blocking=False):
-            assert gate.wait(10)
-
-    engine, work = hub.worker(do=do)
-    engine.kick("in:acme_eu")
-    assert done(hub, 29)
-    assert hub.state()["running"] == 1
-    gate.set()
-    assert done(hub, 30)
-    assert len(work.seen) == len(set(work.seen)) == 30
-
-
-def test_what_was_done_before_work_that_hangs_is_committed_and_the_rest_given_back_at_the_end(hub: Hub) -> None:
-    hub.ledger.receive(receipts("acme_eu", 40))
-    gate = threading.Event()
-    began: list[str] = []
-
-    def do(work: EventWork) -> None:
-        began.append(work.event_id)
-        if len(began) > 2:
-            assert gate.wait(10)
-
-    engine, _ = hub.worker(do=do)
-    engine.kick("in:acme_eu")
-    assert done(hub, 2)
-    assert not engine.stop(0.3)
-    hang = len(began) - 2
-    assert 0 < hang <= 9
-    assert hub.state() == {"done": 2, "running": hang, "received": 38 - hang}
-    gate.set()
-
-
-def test_when_many_hang_at_once_the_lane_goes_on_and_ends(hub: Hub) -> None:
-    hub.ledger.receive(receipts("acme_eu", 200))
-    hanging = threading.Semaphore(6)
-
-    def do(work: EventWork) -> None:
-        if hanging.acquire(blocking=False):
-            time.sleep(0.2)
-
-    engine, work = hub.worker(do=do)
-    engine.kick("in:acme_eu")
-    assert done(hub, 200)
-    assert until(lambda: not engine._runners)
-    assert engine.in_hand == 0
-    assert len(work.seen) == len(set(work.seen)) == 200
-
-
 def test_two_workers_share_a_lane_and_nothing_is_done_twice(hub: Hub) -> None:
     hub.ledger.receive(receipts("acme_eu", 400))
     workers = [hub.worker(do=lambda work: time.sleep(0.005)) for _ in range(2)]

@@ -182,7 +182,7 @@ def test_a_process_that_holds_all_calls_lets_another_have_some(hub: Hub) -> None
         thread.join(10)
 
 
-def test_a_lane_gets_as_many_threads_as_its_connection_takes() -> None:
+def test_as_much_of_a_lane_is_worked_on_at_a_time_as_its_connection_takes() -> None:
     made = site(connection(operation(), limits=Limits(concurrency=3)), hub=small_hub(threads=8))
-    assert pace_of(made, "out:acme_eu").threads == 3
-    assert pace_of(made, "out:gone").threads == 8
+    assert pace_of(made, "out:acme_eu").at_a_time == 3
+    assert pace_of(made, "out:gone").at_a_time == 8

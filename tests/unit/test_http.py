@@ -7,7 +7,6 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -16,14 +15,7 @@ import pytest
 from app.adapters.http import HttpSender
 from app.model import NoResponse, Response
 from tests.unit.engine_servers import BadServer, always, answer, read_request, serving
-from tests.unit.http_kit import JSON, Sender, connection, request
-
-
-@pytest.fixture
-def sender() -> Iterator[HttpSender]:
-    sender = Sender()
-    yield sender
-    sender.close()
+from tests.unit.http_kit import JSON, connection, request
 
 
 def test_numbers_keep_every_digit_there_and_back(sender: HttpSender) -> None:

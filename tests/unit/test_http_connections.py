@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -15,14 +14,7 @@ from app.adapters.http import HttpSender
 from app.core.connectors import Limits
 from app.model import NoResponse, Response
 from tests.unit.engine_servers import BadServer, always, answer, read_request, serving
-from tests.unit.http_kit import JSON, Sender, connection, request
-
-
-@pytest.fixture
-def sender() -> Iterator[HttpSender]:
-    sender = Sender()
-    yield sender
-    sender.close()
+from tests.unit.http_kit import JSON, connection, request
 
 
 def test_one_connection_is_kept_for_many_calls(sender: HttpSender) -> None:
@@ -117,9 +109,7 @@ def test_new_credentials_are_used_on_the_kept_connection(sender: HttpSender) -> 
     assert server.connections == 1
 
 
-def test_a_short_deadline_leaves_nothing_behind_on_the_kept_connection(
-    sender: HttpSender, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_short_deadline_leaves_nothing_behind_on_the_kept_connection(sender: HttpSender) -> None:
     slept = threading.Event()
 
     def handle(conn: socket.socket, server: BadServer) -> None:
@@ -127,8 +117,6 @@ def test_a_short_deadline_leaves_nothing_behind_on_the_kept_connection(
             slept.wait(0.3)
             conn.sendall(answer("200 OK", b"{}", JSON))
 
-    # The kernel's waits are cut short, so that they end many times within each call.
-    monkeypatch.setattr("app.adapters.sockets._SLICE_S", 0.02)
     with serving(handle) as server:
         for timeout_s in (5, 0.9, 5):
             assert isinstance(sender.send(connection(), request(server.url + "/x", body={}), timeout_s), Response)
@@ -137,10 +125,7 @@ def test_a_short_deadline_leaves_nothing_behind_on_the_kept_connection(
     assert isinstance(late, NoResponse) and (late.kind, late.sent) == ("timeout", True)
 
 
-def test_a_large_request_goes_out_whole_although_the_peer_reads_slowly(
-    sender: HttpSender, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.adapters.sockets._SLICE_S", 0.01)
+def test_a_large_request_goes_out_whole_although_the_peer_reads_slowly(sender: HttpSender) -> None:
     pause = threading.Event()
 
     def handle(conn: socket.socket, server: BadServer) -> None:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from app.adapters.http import HttpSender
 from app.model import NoResponse, Request
 from tests.unit.engine_servers import always, answer, serving
-from tests.unit.http_kit import JSON, Sender, connection, request
-
-
-@pytest.fixture
-def sender() -> Iterator[HttpSender]:
-    sender = Sender()
-    yield sender
-    sender.close()
+from tests.unit.http_kit import JSON, connection, request
 
 
 def test_credentials_are_added_last_and_stay_out_of_the_request(sender: HttpSender) -> None:

@@ -15,7 +15,7 @@ from app.adapters import sockets
 from app.adapters.http import HttpSender
 from app.model import NoResponse, Response
 from tests.unit.engine_servers import BadServer, always, answer, serving
-from tests.unit.http_kit import JSON, Sender, connection, request
+from tests.unit.http_kit import JSON, connection, request
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the command openssl")
 OK = answer("200 OK", b'{"a":1}', JSON)
@@ -46,13 +46,6 @@ def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     sockets._tls.cache_clear()
     yield
     sockets._tls.cache_clear()
-
-
-@pytest.fixture
-def sender() -> Iterator[HttpSender]:
-    sender = Sender()
-    yield sender
-    sender.close()
 
 
 def secured(
