@@ -155,8 +155,8 @@ def ledger_keeper(settings: Settings, env: Mapping[str, str]) -> LedgerKeeper:
     return LedgerKeeper(database_url(settings), SystemClock(settings.clock_shift_file), env)
 
 
-def ledger(settings: Settings, *, wary: bool = False) -> Ledger:
-    """The ledger, open; `wary` for who claims work.
+def ledger(settings: Settings, *, works: bool = False) -> Ledger:
+    """The ledger, open; `works` for who claims work: senders that wait for an answer come first.
 
     Raises `ConfigError` when it has to be migrated first, `LedgerUnavailable`.
     """
@@ -164,7 +164,8 @@ def ledger(settings: Settings, *, wary: bool = False) -> Ledger:
     from app.adapters.system import SystemClock
 
     need_migrated(settings)
-    return open_ledger(database_url(settings), clock=SystemClock(settings.clock_shift_file), wary=wary)
+    clock = SystemClock(settings.clock_shift_file)
+    return open_ledger(database_url(settings), clock=clock, wary=works, stands_back=works)
 
 
 def ledger_facts(settings: Settings) -> LedgerFacts:
@@ -243,7 +244,7 @@ def services(site: Site, settings: Settings, env: Mapping[str, str], *, part: Pa
         settings=settings,
         clock=clock,
         ids=SystemIds(clock),
-        ledger=ledger(settings, wary=part == "worker"),
+        ledger=ledger(settings, works=part == "worker"),
         wakes=Wakes(settings.redis_url) if settings.redis_url else None,
         tokens=TokenStore(settings.redis_url) if settings.redis_url else None,
         hide=log.hide,

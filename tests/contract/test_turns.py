@@ -229,3 +229,45 @@ def test_who_gives_way_waits_until_nobody_writes(notes: Notes) -> None:
             assert not writing.done()
         assert waiting.result(10) is None
     notes.database.give_way()
+
+
+def test_of_two_processes_the_one_that_stands_back_writes_second(notes: Notes) -> None:
+    # Nothing that two databases of a process do tells them from two processes.
+    databases = {name: Database(f"sqlite:///{notes._path}", 5.0, stands_back=name == "patient") for name in _NAMES}
+    asks = {name: Event() for name in _NAMES}
+    order: list[str] = []
+
+    def write(name: str) -> None:
+        with databases[name].write():
+            order.append(name)
+
+    for name, database in databases.items():
+        write(name)
+        database._writer._begin = _telling(database._writer._begin, asks[name])
+    rounds = 12
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(rounds):
+            with notes.database.write():
+                writing = []
+                for name in _NAMES:
+                    asks[name].clear()
+                    writing.append(pool.submit(write, name))
+                    assert asks[name].wait(10)
+            for one in writing:
+                assert one.exception(10) is None
+    first = order[2::2]
+    assert len(first) == rounds
+    assert first.count("eager") > rounds / 2
+    for database in databases.values():
+        database.close()
+
+
+_NAMES = ("patient", "eager")
+
+
+def _telling(begin: Callable[[Any], object], tell: Event) -> Callable[[Any], object]:
+    def told(connection: Any) -> object:
+        tell.set()
+        return begin(connection)
+
+    return told

@@ -156,14 +156,17 @@ class Ledger(
         self._db.close()
 
 
-def open_ledger(url: str, *, clock: Clock, busy_timeout_s: float = 5.0, wary: bool = False) -> Ledger:
+def open_ledger(
+    url: str, *, clock: Clock, busy_timeout_s: float = 5.0, wary: bool = False, stands_back: bool = False
+) -> Ledger:
     """The ledger at a database URL (sqlite:///path or postgresql://…), migrated before by `migrate`.
 
     `busy_timeout_s` is how long to wait for others before `LedgerUnavailable`. `wary` takes nothing from who may
-    still work on it before half a lease is over. Raises `ConfigError` when the URL or the tables do not fit,
-    `LedgerUnavailable` when the database cannot be reached.
+    still work on it before half a lease is over. With `stands_back` other processes write first, most of the time.
+
+    Raises `ConfigError` when the URL or the tables do not fit, `LedgerUnavailable` when the database cannot be reached.
     """
-    db = Database(url, busy_timeout_s)
+    db = Database(url, busy_timeout_s, stands_back=stands_back)
     try:
         state = state_of(db)
         if state != "current":

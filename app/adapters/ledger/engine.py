@@ -36,8 +36,8 @@ _QUICK_COMPRESSION = (
     "SELECT set_config(name, 'lz4', false) FROM pg_settings"
     " WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
 )
-#: How often a process that wants to write looks whether it may.
-_LOOK_AGAIN_S = 0.001
+#: How often a process that wants to write looks whether it may, in seconds; and how often one that stands back does.
+_LOOK_AGAIN_S, _STAND_BACK_S = 0.0005, 0.01
 #: More than there are: preparing a statement takes longer than carrying it out.
 _STATEMENTS_KEPT = 512
 #: The driver asks each of these values whether it adapts itself, 2 µs a value, unless it knows what to do with it.
@@ -105,13 +105,15 @@ class Database:
     #: See `Ledger.give_way`.
     give_way: Callable[[], None]
 
-    def __init__(self, url: str, busy_timeout_s: float) -> None:
+    def __init__(self, url: str, busy_timeout_s: float, *, stands_back: bool = False) -> None:
+        """With `stands_back` other processes that want to write on SQLite get the lock first, most of the time."""
         parsed = parse(url)
         self.url = parsed
         self.dialect: Dialect = "sqlite" if parsed.get_backend_name() == "sqlite" else "postgresql"
         self._writing = threading.local()
         if self.dialect == "sqlite":
-            self._writer = _sqlite(parsed, busy_timeout_s, writes=True)
+            again_s = _STAND_BACK_S if stands_back else _LOOK_AGAIN_S
+            self._writer = _sqlite(parsed, busy_timeout_s, writes=True, again_s=again_s)
             self._reader = _sqlite(parsed, busy_timeout_s, writes=False)
             turns = Turns(self._writer, busy_timeout_s)
             self._write, self.give_way = turns.transaction, turns.give_way
@@ -155,7 +157,7 @@ def _writers_do_not_wait() -> None:
     """PostgreSQL takes as many writers as there are."""
 
 
-def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool) -> Connections:
+def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool, again_s: float = _LOOK_AGAIN_S) -> Connections:
     driver = sqlite_module()
     for kind, adapter in _ADAPTERS.items():
         driver.register_adapter(kind, adapter)
@@ -183,7 +185,7 @@ def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool) -> Connections:
 
     def begin(connection: Any) -> None:
         if writes:
-            _begin_immediate(connection.cursor(), driver.OperationalError, busy_timeout_s)
+            _begin_immediate(connection.cursor(), driver.OperationalError, busy_timeout_s, again_s)
         else:
             connection.execute("BEGIN")
 
@@ -203,7 +205,7 @@ def _use_wal(cursor: Any, busy: type[Exception], timeout_s: float) -> None:
             time.sleep(0.005)
 
 
-def _begin_immediate(cursor: Any, failed: type[Exception], patience_s: float) -> None:
+def _begin_immediate(cursor: Any, failed: type[Exception], patience_s: float, again_s: float) -> None:
     """Take SQLite's one write lock. Raises what the driver says when it was not to be had in time.
 
     SQLite's own waiting sleeps longer and longer, up to 0.1 s, and starves behind two busy processes: one receipt in
@@ -217,7 +219,7 @@ def _begin_immediate(cursor: Any, failed: type[Exception], patience_s: float) ->
         except failed as error:
             if "locked" not in str(error) or time.monotonic() >= deadline:
                 raise
-            time.sleep(_LOOK_AGAIN_S)
+            time.sleep(again_s)
 
 
 def _postgresql(url: URL, busy_timeout_s: float) -> Connections:
