@@ -11,10 +11,13 @@ from contextlib import suppress
 from math import ceil
 from typing import Any, NamedTuple
 
+import structlog
 from greenlet import getcurrent
 
 from app.core.ports import Clock
 from app.core.strands import Strand
+
+log = structlog.get_logger()
 
 #: A thread that was at one strand for so long without a pause hangs.
 HANGS_S = 0.05
@@ -68,13 +71,15 @@ class Strands:
                     os.write(self._button, b"!")
 
     def hangs(self) -> bool:
-        """Whether the thread hangs in a strand. Then another one has to take its place: here `RelievedError` is
-        raised as soon as the strand waits or ends, and all that is left to do is `finish`."""
+        """Whether the thread hangs in a strand; said once.
+
+        Then another one has to take its place: here `RelievedError` is raised as soon as the strand waits or ends, and
+        all that is left to do is `finish`.
+        """
         with self._lock:
             since = self._at_it_since
-            if since is None or self._clock.monotonic() - since < HANGS_S:
+            if self._relieved or since is None or self._clock.monotonic() - since < HANGS_S:
                 return False
-            self._at_it_since = None
             self._relieved = True
             return True
 
@@ -100,18 +105,20 @@ class Strands:
 
     def finish(self, each: Callable[[], object]) -> None:
         """See what is under way through to its end, calling `each` now and whenever a strand went on."""
-        self._relieved = False
         each()
         while self._under_way:
             self._look(0.0 if self._ready else None)
             while self._ready:
-                self._switch(*self._ready.popleft())
+                strand, value = self._ready.popleft()
+                try:
+                    strand.switch(value)
+                except Exception as error:
+                    log.error("strand.failed", exc_info=error)
                 each()
 
     def close(self) -> None:
-        """Drop the strands; those under way end where they are, and what they hold is let go."""
-        waiting = [found.strand for found in self._waiting.values()]
-        for strand in (*self._idle, *waiting, *(strand for strand, _ in self._ready), *self._helped):
+        """Let go of all. To be called once nothing is under way: what a strand holds, it gives back itself."""
+        for strand in self._idle:
             strand.throw()
         with self._lock:
             os.close(self._bell)
@@ -122,21 +129,22 @@ class Strands:
         strand = getcurrent()
         assert isinstance(strand, Strand)
         while True:
-            self._do(work)
-            self._under_way -= 1
+            try:
+                self._do(work)
+            finally:
+                self._under_way -= 1
             self._idle.append(strand)
             work = self._leave(strand)
 
     def _switch(self, strand: Strand, value: Any) -> None:
-        if not self._relieved:
-            self._at_it_since = self._clock.monotonic()
-        strand.switch(value)
-        with self._lock:
-            if self._at_it_since is not None:
+        self._at_it_since = self._clock.monotonic()
+        try:
+            strand.switch(value)
+        finally:
+            with self._lock:
                 self._at_it_since = None
-                return
-        if self._relieved:
-            raise RelievedError
+            if self._relieved:
+                raise RelievedError
 
     def _look(self, timeout_s: float | None) -> bool:
         """Find the strands that need not wait any more; whether somebody rang."""

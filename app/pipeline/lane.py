@@ -132,12 +132,13 @@ class LaneRunner:
             while self._step(strands):
                 pass
         except RelievedError:
-            strands.finish(self._ring)
             return False
         except BaseException:
             self._give_back()
             raise
         finally:
+            # Whoever takes its place hears of each; after a fault of our own what was sent is at least seen through.
+            strands.finish(self._ring)
             strands.close()
         return True
 

@@ -208,24 +208,19 @@ def test_a_thread_that_only_waits_does_not_hang() -> None:
         assert not made.hangs()
 
 
-def test_at_the_end_what_strands_hold_is_let_go() -> None:
-    let_go: list[str] = []
+def test_what_a_strand_raises_is_told_to_its_thread_and_the_others_are_seen_through() -> None:
+    ended: list[bool] = []
 
-    def hold(peer: Peer) -> None:
-        try:
-            peer.wait()
-            let_go.append("it came")
-        except Exception:
-            let_go.append("for an error of its own")
-        finally:
-            let_go.append("let go")
+    def fail() -> None:
+        raise ValueError("a fault of our own")
 
-    with peers(2) as (one, two), strands() as made:
-        made.begin(lambda: hold(one))
-        made.begin(lambda: hold(two))
-        two.answer()
-        made.wait(30)
-    assert let_go == ["let go", "let go"]
+    with peers(1) as (peer,), strands() as made:
+        made.begin(lambda: ended.append(peer.wait()))
+        with pytest.raises(ValueError, match="of our own"):
+            made.begin(fail)
+        peer.answer()
+        made.finish(lambda: None)
+    assert ended == [True]
 
 
 def test_outside_of_strands_nobody_carries() -> None:
