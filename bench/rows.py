@@ -70,7 +70,7 @@ DETAILS = (
     Row("trickle_ack_p50_ms", "acknowledgement at 20 events/s, p50 ms"),
     Row("trickle_ack_p99_ms", "  p99 ms"),
     Row("known_lookups", "look-ups made in the burst of known orders"),
-    Row("slow_by_one_per_s", "deliveries/s, target of 50 ms, one worker of few threads"),
+    Row("slow_by_one_per_s", "deliveries/s, target of 50 ms, one worker of few calls at a time"),
     Row("slow_by_two_per_s", "  two workers"),
     *(Row(f"cpu_{part}_ms", f"CPU ms an event: {part}") for part in _PARTS),
     Row("cpu_bench_ms", "CPU ms an event: load generator and stubs"),
