@@ -50,7 +50,7 @@ class Strands:
         self._helped: deque[Strand] = deque()  # another thread has done what they asked for
         self._under_way = 0
         self._looked_at = 0.0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may ring while its thread does
         self._at_it_since: float | None = None
         self._relieved = False
         self._rung = False

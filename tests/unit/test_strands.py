@@ -142,6 +142,15 @@ def test_who_rings_ends_a_wait_now_or_the_next_one_and_only_one() -> None:
     made.ring()  # after its end it is harmless
 
 
+def test_a_signal_may_ring_while_its_thread_is_ringing() -> None:
+    with strands() as made:
+        thread = threading.Thread(target=lambda: (made._lock.acquire(), made.ring(), made._lock.release()), daemon=True)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+        assert made.wait(0.0)
+
+
 def test_what_blocks_is_done_aside_and_gives_and_raises_the_same() -> None:
     got: list[Any] = []
 
