@@ -40,11 +40,22 @@ def test_only_what_was_there_at_the_look_before_is_sealed(clock: HandClock) -> N
 
 def test_much_that_waits_is_sealed_bit_by_bit(clock: HandClock) -> None:
     ledger = Sealed()
-    sealer = Sealer(ledger, clock)
-    ledger.rows = 2_000
+    sealer = Sealer(ledger, clock, lambda seconds: None)
+    ledger.rows = 4_000
     sealer.look()
     clock.move(EVERY_S)
-    assert [sealer.look() for _ in range(4)] == [800, 800, 400, 0]
+    assert [sealer.look() for _ in range(4)] == [1_600, 1_600, 800, 0]
+
+
+def test_others_may_write_after_each_transaction(clock: HandClock) -> None:
+    ledger = Sealed()
+    sealed_at: list[int] = []
+    sealer = Sealer(ledger, clock, lambda seconds: sealed_at.append(ledger.sealed) if seconds > 0.01 else None)
+    ledger.rows = 250
+    sealer.look()
+    clock.move(EVERY_S)
+    sealer.look()
+    assert sealed_at == [100, 200, 250]
 
 
 def test_nothing_is_sealed_while_what_was_under_way_at_the_last_look_still_is(clock: HandClock) -> None:

@@ -27,8 +27,8 @@ CONTENTS = {"attempts": ("because", "request", "response"), "audit": ("before", 
 #: Behind the table's name in a seal: its digests are over facts and contents apart. Seals of earlier versions of the
 #: hub have the bare name, and one digest over all of a row.
 _APART = ".2"
-#: So many rows go into one seal: what one transaction reads is bounded, and so is one row of seals.
-_MOST = 500
+#: So many rows go into one seal: what one transaction reads is bounded, and so is the time that others wait for it.
+_MOST = 128
 #: The mark that is no table's.
 _TRANSACTION = "transaction"
 
