@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, select, update
 
 from app.adapters.ledger import CHECKS, Ledger
 from app.adapters.ledger.schema import attempts, deliveries, event_bodies
+from app.adapters.ledger.seals import SEALED_MOST
 from app.adapters.ledger.shared_schema import bridge_answers
 from app.core.bridges import BridgeFinish, Question
 from app.core.checkup import FACT, Piece, Round, read_rounds
@@ -39,8 +40,8 @@ def whole(ledger: Ledger, most: int) -> tuple[int, list[tuple[str, str]]]:
         after = None
         while True:
             piece = ledger.look_at(part, after, most)
-            # A seal holds a bounded number of rows, and one is looked at at a time.
-            assert piece.rows <= (500 if part == "seals" else most)
+            # A seal holds a bounded number of rows, and one is looked at at least.
+            assert piece.rows <= (max(most, SEALED_MOST) if part == "seals" else most)
             rows += piece.rows
             faults += [(fault.row, fault.what) for fault in piece.faults]
             after = piece.after

@@ -28,7 +28,7 @@ CONTENTS = {"attempts": ("because", "request", "response"), "audit": ("before", 
 #: hub have the bare name, and one digest over all of a row.
 _APART = ".2"
 #: So many rows go into one seal: what one transaction reads is bounded, and so is the time that others wait for it.
-_MOST = 128
+SEALED_MOST = 128
 #: The mark that is no table's.
 _TRANSACTION = "transaction"
 
@@ -124,10 +124,10 @@ class Sealing(Store):
         # Whoever seals holds the newest seal: two that do it at once make one chain.
         newest = connection.execute(select(seals).order_by(seals.c.seq.desc()).limit(1).with_for_update()).first()
         after = _sealed_until(connection, table.name)
-        rows = _rows(connection, table, after, mark, _MOST)
+        rows = _rows(connection, table, after, mark, SEALED_MOST)
         if not rows:
             return 0
-        last = max(rows) if len(rows) == _MOST else mark
+        last = max(rows) if len(rows) == SEALED_MOST else mark
         packed = pack({number: apart_digest(table, row) for number, row in rows.items()})
         of = table.name + _APART
         chain = link(newest.chain if newest else START, of, last, packed)

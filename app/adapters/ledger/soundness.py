@@ -18,7 +18,7 @@ from app.adapters.ledger.schema import (
     events,
     identifiers,
 )
-from app.adapters.ledger.seals import Sealing, Unsound
+from app.adapters.ledger.seals import SEALED_MOST, Sealing, Unsound
 from app.adapters.ledger.shared_schema import bridge_answers
 from app.core.checkup import Fault, Piece
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES, Json
@@ -127,11 +127,16 @@ class Verifying(Sealing):
     def look_at(self, part: str, after: Json, most: int) -> Piece:
         """Look at up to `most` rows of one of `parts`, in the order of their keys, behind `after`.
 
-        Finds what `verify` does. Of the seals one is looked at a time, which holds a bounded number of rows.
+        Finds what `verify` does. Of the seals at least one is looked at, which holds a bounded number of rows.
         """
         if part == _SOUGHT:
-            rows, found, number = self.unsealed_after(int(after or 0))
-            return Piece(rows, tuple(Fault(one.row, one.what) for one in found), number)
+            rows, faults = 0, []
+            number: int | None = int(after or 0)
+            while number is not None and (not rows or rows + SEALED_MOST <= most):
+                count, found, number = self.unsealed_after(number)
+                rows += count
+                faults += [Fault(one.row, one.what) for one in found]
+            return Piece(rows, tuple(faults), number)
         checks = [check for check in _CHECKS if check.table.name == part]
         with self._db.read() as connection:
             return _look_at(connection, checks, after, most)
