@@ -123,13 +123,10 @@ class Pool:
 
     def take(self, origin: Origin, deadline: float, now: float) -> Wire:
         """A connection to `origin` for a call from `now` until `deadline`: a kept one, else a new one."""
-        while (wire := self._kept(origin, now - _IDLE_S)) is not None:
-            if wire.quiet():
-                wire.begin(deadline)
-                return wire
+        while (wire := self._kept(origin, now - _IDLE_S)) is not None and not wire.quiet():
             wire.close()
         # Names, addresses and TLS take their time, each in its own way.
-        wire = aside(lambda: Wire(origin, deadline, self.guard))
+        wire = wire or aside(lambda: Wire(origin, deadline, self.guard))
         wire.begin(deadline)
         return wire
 
