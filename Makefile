@@ -9,6 +9,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 RUN := $(VENV)/.run-stamp
 DEV := $(VENV)/.dev-stamp
+# What the hub runs on and nothing else: structlog loads what is there to colour tracebacks, 8 MB of it.
+BENCH := var/bench/bin/python
 # pip's own report is long; one short line a package shows that it moves. Errors go to stderr as they are.
 INSTALL := $(PY) -m pip install --disable-pip-version-check --prefer-binary --progress-bar off
 SHORT := sed -u -n 's/^Collecting \([^ ;]*\).*/    \1/p'
@@ -41,8 +43,8 @@ e2e: $(DEV)  ## the slow suites: real processes, killed and flushed
 peer: $(DEV)  ## the suites against a real ERP, which is installed from PyPI into var/peer
 	@$(PY) -m pytest -m peer
 
-bench: $(DEV)  ## measure beside a yardstick; prints machine, settings and figures (ARGS="--quick" takes less)
-	@$(PY) -m bench $(ARGS)
+bench: $(BENCH)  ## measure beside a yardstick; prints machine, settings and figures (ARGS="--quick" takes less)
+	@$(BENCH) -m bench $(ARGS)
 
 guard: $(DEV)  ## a short bench: fails when the hub fell behind the yardstick, or lost an event
 	@$(PY) -m bench --guard
@@ -50,6 +52,12 @@ guard: $(DEV)  ## a short bench: fails when the hub fell behind the yardstick, o
 audit: $(DEV)  ## look everything installed up among the known faults of packages (asks pypi.org)
 	@test -x var/audit/bin/pip-audit || { $(PYTHON) -m venv var/audit && var/audit/bin/python -m pip install -q pip-audit==2.10.1; }
 	@PIPAPI_PYTHON_LOCATION=$(PY) var/audit/bin/pip-audit --strict --progress-spinner off
+
+$(BENCH): requirements.txt pyproject.toml | $(PY)
+	@echo "· making var/bench, with what the hub runs on"
+	@$(PYTHON) -m venv var/bench
+	@$(BENCH) -m pip install --disable-pip-version-check --quiet --prefer-binary -r requirements.txt
+	@touch $@
 
 docs: $(DEV)  ## write docs/reference.md from the schemas and registries
 	@$(PY) -m docs.generate

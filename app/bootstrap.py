@@ -125,8 +125,8 @@ def database_url(settings: Settings) -> str:
     return settings.database_url
 
 
-def migrate(settings: Settings) -> str:
-    """Bring the ledger's tables up to date; the state it was in. Raises `ConfigError` when it is newer than the hub."""
+def ledger_state(settings: Settings) -> str:
+    """Empty, behind or current. Raises `ConfigError` for one that no `migrate` may touch, `LedgerUnavailable`."""
     from app.adapters import ledger
 
     url = database_url(settings)
@@ -134,17 +134,16 @@ def migrate(settings: Settings) -> str:
         settings.var_dir.mkdir(parents=True, exist_ok=True)
     state = ledger.schema_state(url)
     ledger.refuse(state, ledger_name(url))
-    if state != "current":
-        ledger.migrate(url)
     return state
 
 
-def need_migrated(settings: Settings) -> None:
-    """Raises `ConfigError` unless the ledger's tables are those that this version of the hub knows."""
+def migrate(settings: Settings) -> str:
+    """Bring the ledger's tables up to date; the state it was in. Raises as `ledger_state`."""
     from app.adapters import ledger
 
-    url = database_url(settings)
-    ledger.need_current(url, ledger_name(url))
+    if (state := ledger_state(settings)) != "current":
+        ledger.migrate(database_url(settings))
+    return state
 
 
 def ledger_keeper(settings: Settings, env: Mapping[str, str]) -> LedgerKeeper:
@@ -160,12 +159,12 @@ def ledger(settings: Settings, *, works: bool = False) -> Ledger:
 
     Raises `ConfigError` when it has to be migrated first, `LedgerUnavailable`.
     """
-    from app.adapters.ledger import open_ledger
+    from app.adapters.ledger import need_current, open_ledger
     from app.adapters.system import SystemClock
 
-    need_migrated(settings)
-    clock = SystemClock(settings.clock_shift_file)
-    return open_ledger(database_url(settings), clock=clock, wary=works, stands_back=works)
+    url = database_url(settings)
+    need_current(url, ledger_name(url))
+    return open_ledger(url, clock=SystemClock(settings.clock_shift_file), wary=works, stands_back=works)
 
 
 def ledger_facts(settings: Settings) -> LedgerFacts:
@@ -274,10 +273,11 @@ def die_with_parent(*, at_once: bool = False, parent: int = 0) -> None:
     children.die_with_parent(at_once=at_once, parent=parent)
 
 
-def share_memory() -> None:
-    """To be called before threads start and children are forked: many threads then need less memory."""
-    from app.adapters import children
+def share_memory(settings: Settings) -> None:
+    """For `up`, before it forks: children then take less memory. Raises `ConfigError`, `LedgerUnavailable`."""
+    from app.adapters import children, ledger
 
+    ledger.prepare(database_url(settings))
     children.share_memory()
 
 

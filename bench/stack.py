@@ -26,7 +26,7 @@ class Stack:
 
 def clean_environment() -> dict[str, str]:
     """This environment without anything that would change what is measured."""
-    own = ("BACKHAUL", "BENCH", "REDIS", "DATABASE", "LOG_", "PORT", "PYTHONPATH", "RQ_")
+    own = ("BACKHAUL", "BENCH", "REDIS", "DATABASE", "LOG_", "PORT", "PYTHON", "RQ_")
     return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 

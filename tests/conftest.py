@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import redis
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from werkzeug.routing import Rule
 
 from app.adapters import files
@@ -24,12 +24,14 @@ from app.adapters.ledger import Ledger, engine, migrate, open_ledger
 from tests.postgres import Cluster, find_binaries, required
 from tests.support import HandClock, empty_sqlite
 
+# The first text that hypothesis draws on a machine takes seconds, and it calls that too slow.
+_PATIENT = settings(suppress_health_check=[HealthCheck.too_slow])
 # Enough examples to be told of a mistake within the hour; .ci/run tries the full number of them.
-settings.register_profile("fast", settings(), max_examples=40)
-settings.register_profile("full", settings())
+settings.register_profile("fast", _PATIENT, max_examples=40)
+settings.register_profile("full", _PATIENT)
 # These say the same of the same commit, each time. To look for more: "full", or BACKHAUL_FUZZ=20000.
-settings.register_profile("ci", settings(derandomize=True))
-settings.register_profile("ci-slow", settings(derandomize=True), max_examples=40)
+settings.register_profile("ci", _PATIENT, derandomize=True)
+settings.register_profile("ci-slow", _PATIENT, derandomize=True, max_examples=40)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 

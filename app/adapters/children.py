@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -26,10 +27,20 @@ def die_with_parent(*, at_once: bool = False, parent: int = 0) -> None:
 
 
 def share_memory(pools: int = 2) -> None:
-    """Have the threads of this process, and of those forked from it, take memory from so few pools.
+    """To be called with everything loaded and before threads start: what this process has in memory stays shared with
+    those that are forked from it, as far as that goes. Whoever writes to a page gets one of its own.
 
-    With one for each thread, as glibc has it, much lies unused in each. Elsewhere it does nothing.
+    The threads of all of them take memory from so few pools: with one for each thread, as glibc has it, much lies
+    unused in each.
     """
+    gc.collect()
     if sys.platform == "linux":
         with suppress(AttributeError, OSError):
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, pools)
+            libc = ctypes.CDLL(None)
+            libc.mallopt(_M_ARENA_MAX, pools)
+            # What was given back lies in lists that each process would put in order for itself, writing all over.
+            libc.malloc_trim(0)
+    # Names that were looked up lately: each new one would count down the users of an old one, wherever that lies.
+    sys._clear_type_cache()
+    # What is there now stays: looking through it for garbage would write to all of it.
+    gc.freeze()

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from app.cli.context import Cli
+from app.cli.output import complain
 from app.errors import ConfigError, HubError
 
 __all__ = ["main"]
@@ -71,13 +72,6 @@ class Commands(click.Group):
         """Run the command. Problems of configuration end with 2, everything else that went wrong with 1."""
         try:
             return super().invoke(ctx)
-        except ConfigError as error:
-            for problem in error.problems:
-                click.echo(str(problem), err=True)
-            ctx.exit(2)
-        except HubError as error:
-            click.echo(f"backhaul: {error}", err=True)
-            ctx.exit(1)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except BrokenPipeError:
@@ -85,14 +79,9 @@ class Commands(click.Group):
             sys.stderr.close()
             ctx.exit(0)
         except Exception as error:
-            if isinstance(ctx.obj, Cli) and ctx.obj.debug:
+            if isinstance(ctx.obj, Cli) and ctx.obj.debug and not isinstance(error, ConfigError | HubError):
                 raise
-            what = str(error).splitlines()[0] if str(error) else "no details"
-            click.echo(
-                f"backhaul: a fault of the hub itself: {type(error).__name__}: {what} (BACKHAUL_DEBUG=1 shows where)",
-                err=True,
-            )
-            ctx.exit(1)
+            ctx.exit(complain(error))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

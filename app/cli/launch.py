@@ -35,18 +35,18 @@ def name_process(part: str) -> None:
 
 def launch(
     arguments: Sequence[str],
-    run: Callable[[Sequence[str]], object],
+    run: Callable[[], object],
     *,
     tie: Callable[[], None],
     leave: Callable[[], None],
 ) -> Process:
     """Start `backhaul ARGUMENTS` in a session of its own, so that a Ctrl-C in the terminal reaches only its parent.
 
-    In a fork `run(arguments)` carries it out. `tie` ties its life to its parent's; `leave` lets go of what only the
+    In a fork `run` does what that command does. `tie` ties its life to its parent's; `leave` lets go of what only the
     parent may hold.
     """
     if _FORKS:
-        return Forked(lambda: run(arguments), tie, leave)
+        return Forked(run, tie, leave)
     return subprocess.Popen(command(*arguments), stdin=subprocess.DEVNULL, start_new_session=True)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from app.errors import ConfigError, HubError
 from app.model import Json
 
 #: Adds `--json` to a list.
@@ -18,6 +19,21 @@ limit_option: Callable[[Any], Any] = click.option(
 
 _CELL = 60
 _SHORTEST_SECRET = 4
+
+
+def complain(error: Exception) -> int:
+    """Say on stderr what went wrong; what to exit with: 2 for faults of configuration, 1 for everything else."""
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        return 2
+    if isinstance(error, HubError):
+        click.echo(f"backhaul: {error}", err=True)
+        return 1
+    what = str(error).splitlines()[0] if str(error) else "no details"
+    kind = type(error).__name__
+    click.echo(f"backhaul: a fault of the hub itself: {kind}: {what} (BACKHAUL_DEBUG=1 shows where)", err=True)
+    return 1
 
 
 def rows(found: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_json: bool, none: str) -> None:

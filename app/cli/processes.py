@@ -34,24 +34,42 @@ _BACKLOG = 4096
 @pass_cli
 def web_command(cli: Cli, host: str | None, port: int | None, processes: int, threads: int | None) -> None:
     """Receive webhooks; serve the API, health and metrics."""
+    hub = cli.site().hub
+    serve(cli, host or hub.host, port or cli.port(hub.port), processes, threads or hub.web_threads)
+
+
+@click.command("worker")
+@pass_cli
+def worker_command(cli: Cli) -> None:
+    """Read events and carry out deliveries."""
+    work(cli)
+
+
+@click.command("clock")
+@pass_cli
+def clock_command(cli: Cli) -> None:
+    """Wake whatever is due. Several may run; one at a time holds the lease."""
+    keep_time(cli)
+
+
+def serve(cli: Cli, host: str, port: int, processes: int, threads: int) -> None:
+    """Be the web process, or with several `processes` the one above them, until told to stop.
+
+    Raises `ConfigError`, `HubError`.
+    """
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
-    from granian.server import Server
 
     from app.web.doorkeeper import make_room
+    from app.web.serving import server_of
 
     name_process("web")
-    if not (host and port and threads):
-        # Told everything, as by `up`, this process needs no files: only the one that serves reads them.
-        hub = cli.site().hub
-        host, port = host or hub.host, port or cli.port(hub.port)
-        threads = threads or hub.web_threads
     bootstrap.need_redis(cli.settings)
     if processes > 1 and bootstrap.on_sqlite(cli.settings):
         raise HubError("one web process at a time on SQLite: set DATABASE_URL to a PostgreSQL, or leave --processes")
     places = make_room()
-    server = Server(
+    server = server_of(processes)(
         "app.web",
         address=host,
         port=port,
@@ -71,7 +89,13 @@ def web_command(cli: Cli, host: str | None, port: int | None, processes: int, th
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     keep = partial(_keep_door, port, places, threads + _WAITING_THREADS)
     load = partial(_load_web, cli, address, os.getpid(), keep)
-    server.serve(target_loader=load, wrap_loader=False)
+    try:
+        server.serve(target_loader=load, wrap_loader=False)
+    except RuntimeError as error:
+        # That is how it tells of what the system refused.
+        if "os error" not in str(error):
+            raise
+        raise HubError(f"cannot listen on {address}: {error}") from None
 
 
 def _keep_door(port: int, places: int, threads: int) -> None:
@@ -85,9 +109,10 @@ def _load_web(cli: Cli, address: str, server: int, keep: Callable[[], None]) -> 
     """The WSGI application, made in the process that serves it."""
     from app.web.app import create_app
 
-    # The server's own process may be killed without a chance to end this one, and a new one wants its port.
-    bootstrap.die_with_parent(at_once=True, parent=server)
-    name_process("web")
+    if server != os.getpid():
+        # The server's own process may be killed without a chance to end this one, and a new one wants its port.
+        bootstrap.die_with_parent(at_once=True, parent=server)
+        name_process("web")
     try:
         services = bootstrap.services(cli.site(), cli.settings, cli.env, part="web")
         app = create_app(services)
@@ -100,10 +125,8 @@ def _load_web(cli: Cli, address: str, server: int, keep: Callable[[], None]) -> 
         raise SystemExit(2) from None
 
 
-@click.command("worker")
-@pass_cli
-def worker_command(cli: Cli) -> None:
-    """Read events and carry out deliveries."""
+def work(cli: Cli) -> None:
+    """Be a worker until told to stop. Raises `ConfigError`, `HubError`."""
     from app.pipeline.worker import run_worker
 
     name_process("worker")
@@ -113,10 +136,8 @@ def worker_command(cli: Cli) -> None:
     run_worker(services)
 
 
-@click.command("clock")
-@pass_cli
-def clock_command(cli: Cli) -> None:
-    """Wake whatever is due. Several may run; one at a time holds the lease."""
+def keep_time(cli: Cli) -> None:
+    """Be the clock until told to stop. Raises `ConfigError`, `HubError`."""
     from app.pipeline.clock import run_clock
 
     name_process("clock")

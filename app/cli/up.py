@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -15,8 +14,10 @@ import click
 from app import bootstrap
 from app.cli.context import Cli, pass_cli
 from app.cli.launch import launch
-from app.cli.supervise import Child, Supervisor
-from app.errors import HubError
+from app.cli.output import complain
+from app.cli.processes import keep_time, serve, work
+from app.cli.supervise import Child, Process, Supervisor
+from app.errors import ConfigError, HubError
 
 if TYPE_CHECKING:
     from app.core.site import Site
@@ -48,7 +49,7 @@ def up_command(cli: Cli, host: str | None, port: int | None, workers: int | None
     supervisor = Supervisor(lambda what: click.echo(f"up: {what}", err=True))
     with bootstrap.running_lock(cli.settings.var_dir) as lock:
         supervisor.stop_on_signals()
-        bootstrap.migrate(cli.settings)
+        _migrate(cli, lock.let_go)
         address = host or site.hub.host
         number = _port(cli, site, port) or _free_port(address)
         url = f"http://{_shown(address)}:{number}"
@@ -57,8 +58,7 @@ def up_command(cli: Cli, host: str | None, port: int | None, workers: int | None
             if redis:
                 supervisor.add("redis", redis)
             lock.write(url, redis.url if redis else "")
-            web = ["web", "--host", address, "--port", str(number), "--threads", str(site.hub.web_threads)]
-            _start(supervisor, cli, workers or site.hub.workers, web, lock.let_go)
+            _start(supervisor, cli, workers or site.hub.workers, address, number, lock.let_go)
             _say(cli, site, url, redis.what if redis else "the server that REDIS_URL names")
             supervisor.run(until=_Listening(url, lambda: click.echo(f"ready at {url}; Ctrl-C stops it")))
             supervisor.run()
@@ -71,29 +71,47 @@ def _port(cli: Cli, site: Site, port: int | None) -> int:
     return port if port is not None else cli.port(site.hub.port)
 
 
-def _start(supervisor: Supervisor, cli: Cli, workers: int, web: list[str], leave: Callable[[], None]) -> None:
+def _migrate(cli: Cli, leave: Callable[[], None]) -> None:
+    """Done by a process of its own: what is loaded for it would stay in this one and in all others."""
+    if bootstrap.ledger_state(cli.settings) != "current":
+        process = _launch(cli, leave, lambda child: bootstrap.migrate(child.settings), "migrate")
+        if status := process.wait():
+            raise SystemExit(status)
+
+
+def _start(supervisor: Supervisor, cli: Cli, workers: int, host: str, port: int, leave: Callable[[], None]) -> None:
     for module in _SHARED:
         import_module(module)
-    bootstrap.share_memory()
-    gc.collect()
-    # What is there now stays: collecting it in a child would copy every page of it.
-    gc.freeze()
+    bootstrap.share_memory(cli.settings)
+    threads = cli.site().hub.web_threads
+    listening = ("--host", host, "--port", str(port), "--threads", str(threads))
 
-    def child(*arguments: str) -> Child:
-        told = [*cli.arguments(), *arguments]
-        return Child(partial(launch, told, partial(_carry_out, cli), tie=bootstrap.die_with_parent, leave=leave))
+    def child(run: Callable[[Cli], object], *arguments: str) -> Child:
+        return Child(partial(_launch, cli, leave, run, *arguments))
 
     # Stopping goes backwards: web, then clock, then the workers.
     for number in range(1, workers + 1):
-        supervisor.add(f"worker {number}", child("worker"))
-    supervisor.add("clock", child("clock"))
-    supervisor.add("web", child(*web))
+        supervisor.add(f"worker {number}", child(work, "worker"))
+    supervisor.add("clock", child(keep_time, "clock"))
+    supervisor.add("web", child(lambda own: serve(own, host, port, 1, threads), "web", *listening))
 
 
-def _carry_out(cli: Cli, arguments: Sequence[str]) -> None:
-    from app.cli import main
+def _launch(cli: Cli, leave: Callable[[], None], run: Callable[[Cli], object], *arguments: str) -> Process:
+    """Start what `run` does in a process of its own; `arguments` are the command that does the same."""
+    told = [*cli.arguments(), *arguments]
+    return launch(told, partial(_carry_out, cli, run), tie=bootstrap.die_with_parent, leave=leave)
 
-    main.main(args=list(arguments), prog_name="backhaul", obj=cli.fork())
+
+def _carry_out(cli: Cli, run: Callable[[Cli], object]) -> None:
+    child = cli.fork()
+    try:
+        run(child)
+    except Exception as error:
+        if child.debug and not isinstance(error, ConfigError | HubError):
+            raise
+        raise SystemExit(complain(error)) from None
+    finally:
+        child.close()
 
 
 def _say(cli: Cli, site: Site, url: str, redis: str) -> None:

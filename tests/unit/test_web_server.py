@@ -21,7 +21,7 @@ def test_the_server_has_its_bounds(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         def serve(self, **how: Any) -> None:
             told["served"] = True
 
-    monkeypatch.setattr("granian.server.Server", Server)
+    monkeypatch.setattr("app.web.serving.server_of", lambda processes: Server)
     monkeypatch.setattr("app.cli.processes.name_process", lambda name: None)
     monkeypatch.setattr(bootstrap, "need_redis", lambda settings: None)
     monkeypatch.setattr(doorkeeper, "make_room", lambda: 321)

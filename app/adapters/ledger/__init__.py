@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.adapters.ledger import engine
+from app.adapters.ledger import engine, statements
 from app.adapters.ledger.acts import Acting
 from app.adapters.ledger.api_tokens import ApiTokens
 from app.adapters.ledger.bridge_answers import BridgeAnswers
@@ -45,6 +45,7 @@ __all__ = [
     "migrate",
     "need_current",
     "open_ledger",
+    "prepare",
     "refuse",
     "schema_state",
     "sqlite_is_safe",
@@ -52,6 +53,8 @@ __all__ = [
 ]
 
 
+#: How long to wait for others who write, in seconds.
+_BUSY_S = 5.0
 #: Clocks are put right by a little all the time.
 _JUMP_MS = 1_000
 
@@ -156,8 +159,23 @@ class Ledger(
         self._db.close()
 
 
+def prepare(url: str) -> None:
+    """Make ready what the processes that are forked from this one need: they share it. Holds no connection after it.
+
+    Raises `ConfigError`, `LedgerUnavailable`.
+    """
+    db = Database(url, _BUSY_S)
+    try:
+        with db.read() as connection:
+            statements.prepare(connection.dialect)
+        with db.write():
+            pass
+    finally:
+        db.close()
+
+
 def open_ledger(
-    url: str, *, clock: Clock, busy_timeout_s: float = 5.0, wary: bool = False, stands_back: bool = False
+    url: str, *, clock: Clock, busy_timeout_s: float = _BUSY_S, wary: bool = False, stands_back: bool = False
 ) -> Ledger:
     """The ledger at a database URL (sqlite:///path or postgresql://…), migrated before by `migrate`.
 

@@ -103,7 +103,6 @@ class Connections:
         """Close those that nobody uses."""
         while self._idle:
             _close(self._idle.pop().connection)
-        self._engine.dispose()
 
     def _begun(self) -> Held:
         while True:

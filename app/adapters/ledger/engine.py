@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import threading
 import time
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from sqlalchemy import Connection, NullPool, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, NullPool, Table, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -158,6 +159,21 @@ def _writers_do_not_wait() -> None:
 
 
 def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool, again_s: float = _LOOK_AGAIN_S) -> Connections:
+    engine = _sqlite_engine(url, busy_timeout_s, writes)
+    driver: Any = engine.dialect.loaded_dbapi
+
+    def begin(connection: Any) -> None:
+        if writes:
+            _begin_immediate(connection.cursor(), driver.OperationalError, busy_timeout_s, again_s)
+        else:
+            connection.execute("BEGIN")
+
+    return Connections(engine, begin, most=1 if writes else 20, timeout_s=busy_timeout_s)
+
+
+@functools.lru_cache(maxsize=8)
+def _sqlite_engine(url: URL, busy_timeout_s: float, writes: bool) -> Engine:
+    """Opens connections and holds none: what it learns from the first is known in the forks of this process, too."""
     driver = sqlite_module()
     for kind, adapter in _ADAPTERS.items():
         driver.register_adapter(kind, adapter)
@@ -183,13 +199,7 @@ def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool, again_s: float = _
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    def begin(connection: Any) -> None:
-        if writes:
-            _begin_immediate(connection.cursor(), driver.OperationalError, busy_timeout_s, again_s)
-        else:
-            connection.execute("BEGIN")
-
-    return Connections(engine, begin, most=1 if writes else 20, timeout_s=busy_timeout_s)
+    return engine
 
 
 def _use_wal(cursor: Any, busy: type[Exception], timeout_s: float) -> None:
@@ -223,13 +233,26 @@ def _begin_immediate(cursor: Any, failed: type[Exception], patience_s: float, ag
 
 
 def _postgresql(url: URL, busy_timeout_s: float) -> Connections:
+    engine = _postgresql_engine(url, busy_timeout_s)
+    driver: Any = engine.dialect.loaded_dbapi
+    return Connections(
+        engine,
+        lambda connection: connection.execute("BEGIN"),
+        most=20,
+        timeout_s=busy_timeout_s,
+        gone=driver.OperationalError,
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _postgresql_engine(url: URL, busy_timeout_s: float) -> Engine:
+    """As `_sqlite_engine`."""
     engine = create_engine(
         url,
         # The driver would begin by itself, and too late to see that the server has gone.
         connect_args={"connect_timeout": max(2, round(busy_timeout_s)), "autocommit": True},
         poolclass=NullPool,
     )
-    driver: Any = engine.dialect.loaded_dbapi
     settings = {
         "lock_timeout": f"{max(1, round(busy_timeout_s * 1000))}",
         # Statistics of a queue are out of date as soon as they are made, and a plan that reads or sorts all that
@@ -246,13 +269,7 @@ def _postgresql(url: URL, busy_timeout_s: float) -> Connections:
         connection.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
         connection.execute(_QUICK_COMPRESSION)
 
-    return Connections(
-        engine,
-        lambda connection: connection.execute("BEGIN"),
-        most=20,
-        timeout_s=busy_timeout_s,
-        gone=driver.OperationalError,
-    )
+    return engine
 
 
 def once(make: Callable[[Database], Any]) -> Callable[[Database], Any]:

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     Connection,
@@ -29,7 +30,6 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -44,14 +44,29 @@ Row = tuple[Any, ...] | Mapping[str, Any]
 _MOST = 128
 _NAMED = re.compile(r":(\w+)")
 _named: Any = namedtuple  # which mypy takes for literal names only
+_made: list[Statement | Many] = []
+
+
+def prepare(dialect: Dialect) -> None:
+    """Compile all statements now: processes that are forked later share them, and compile none."""
+    for statement in _made:
+        statement.compile(dialect)
 
 
 class Statement:
-    """A statement for one set of values. `make` builds it for a dialect ("sqlite" or "postgresql")."""
+    """A statement for one set of values. `make` builds it for a dialect ("sqlite" or "postgresql").
+
+    It is kept as long as the process lives: a constant of its module.
+    """
 
     def __init__(self, make: Callable[[str], Any]) -> None:
         self._make = make
         self._built: dict[str, _Compiled] = {}
+        _made.append(self)
+
+    def compile(self, dialect: Dialect) -> None:
+        """Make it ready for a dialect; done when it is first used, else."""
+        self._built[dialect.name] = _Compiled(self._make(dialect.name), dialect)
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
         """Carry it out; what it gives back, as named tuples. SQLite gives 0 and 1 for bool."""
@@ -69,9 +84,8 @@ class Statement:
         return int(cursor.rowcount)
 
     def _for(self, connection: Connection) -> _Compiled:
-        dialect = connection.dialect
-        built = self._built[dialect.name] = _Compiled(self._make(dialect.name), dialect)
-        return built
+        self.compile(connection.dialect)
+        return self._built[connection.dialect.name]
 
 
 class Many:
@@ -89,6 +103,11 @@ class Many:
         self._prepares = [(at, prepare) for at, type_ in enumerate(types.values()) if (prepare := _prepare(type_))]
         self._bodies: dict[str, str] = {}
         self._texts: dict[tuple[str, int], str] = {}
+        _made.append(self)
+
+    def compile(self, dialect: Dialect) -> None:
+        """As that of `Statement`."""
+        self._body(dialect)
 
     def run(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Carry it out for these rows, if there are any: tuples in the order of the columns, or what they are by name.
