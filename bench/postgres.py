@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
+
 from bench import processes
 from tests import postgres
 
 _DURABLE = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "autovacuum=on", "max_connections=200")
+
+#: Files of its log, 16 MB each: a burst writes ten.
+_FILES = 24
 
 
 def found() -> bool:
@@ -30,7 +35,19 @@ def cluster() -> Iterator[Any]:
     finally:
         postgres._FAST = usual
     with running:
+        _run_in(running.url("postgres"))
         yield running
+
+
+def _run_in(url: str) -> None:
+    """Have the server write as much as it does within a run, and keep the files of that to be used again.
+
+    A new one makes each of them when it is needed, 16 MB of zeros, and every commit waits for 50 to 60 ms meanwhile.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(_FILES * 2):
+            connection.execute("SELECT pg_logical_emit_message(false, 'bench', repeat('x', 8000000))")
+        connection.execute("CHECKPOINT")
 
 
 def server_processes() -> list[processes.Process]:

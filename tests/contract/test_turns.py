@@ -271,3 +271,13 @@ def _telling(begin: Callable[[Any], object], tell: Event) -> Callable[[Any], obj
         return begin(connection)
 
     return told
+
+
+def test_who_stands_back_moves_pages_into_the_file_before_the_others_have_to(tmp_path: Path) -> None:
+    after: dict[bool, int] = {}
+    for stands_back in (True, False):
+        database = Database(f"sqlite:///{tmp_path}/one.db", 5.0, stands_back=stands_back)
+        with database.write() as connection:
+            after[stands_back] = run(connection, "PRAGMA wal_autocheckpoint").fetchone()[0]
+        database.close()
+    assert 0 < after[True] * 4 <= after[False] <= 10_000

@@ -164,14 +164,15 @@ def prepare(url: str) -> None:
 
     Raises `ConfigError`, `LedgerUnavailable`.
     """
-    db = Database(url, _BUSY_S)
-    try:
-        with db.read() as connection:
-            statements.prepare(connection.dialect)
-        with db.write():
-            pass
-    finally:
-        db.close()
+    for works in (False, True):
+        db = Database(url, _BUSY_S, stands_back=works)
+        try:
+            with db.read() as connection:
+                statements.prepare(connection.dialect)
+            with db.write():
+                pass
+        finally:
+            db.close()
 
 
 def open_ledger(

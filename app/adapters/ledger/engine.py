@@ -39,6 +39,9 @@ _QUICK_COMPRESSION = (
 )
 #: How often a process that wants to write looks whether it may, in seconds; and how often one that stands back does.
 _LOOK_AGAIN_S, _STAND_BACK_S = 0.0005, 0.01
+#: After so many pages the process that commits moves them from the write-ahead log into the file, which takes it longer
+#: than the commit: others leave that to those who stand back, as long as there are some who write.
+_MOVED_AFTER, _MOVED_BY_OTHERS = 500, 4_000
 #: More than there are: preparing a statement takes longer than carrying it out.
 _STATEMENTS_KEPT = 512
 #: The driver asks each of these values whether it adapts itself, 2 µs a value, unless it knows what to do with it.
@@ -113,8 +116,7 @@ class Database:
         self.dialect: Dialect = "sqlite" if parsed.get_backend_name() == "sqlite" else "postgresql"
         self._writing = threading.local()
         if self.dialect == "sqlite":
-            again_s = _STAND_BACK_S if stands_back else _LOOK_AGAIN_S
-            self._writer = _sqlite(parsed, busy_timeout_s, writes=True, again_s=again_s)
+            self._writer = _sqlite(parsed, busy_timeout_s, writes=True, stands_back=stands_back)
             self._reader = _sqlite(parsed, busy_timeout_s, writes=False)
             turns = Turns(self._writer, busy_timeout_s)
             self._write, self.give_way = turns.transaction, turns.give_way
@@ -158,9 +160,10 @@ def _writers_do_not_wait() -> None:
     """PostgreSQL takes as many writers as there are."""
 
 
-def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool, again_s: float = _LOOK_AGAIN_S) -> Connections:
-    engine = _sqlite_engine(url, busy_timeout_s, writes)
+def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool, stands_back: bool = False) -> Connections:
+    engine = _sqlite_engine(url, busy_timeout_s, writes, stands_back)
     driver: Any = engine.dialect.loaded_dbapi
+    again_s = _STAND_BACK_S if stands_back else _LOOK_AGAIN_S
 
     def begin(connection: Any) -> None:
         if writes:
@@ -172,7 +175,7 @@ def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool, again_s: float = _
 
 
 @functools.lru_cache(maxsize=8)
-def _sqlite_engine(url: URL, busy_timeout_s: float, writes: bool) -> Engine:
+def _sqlite_engine(url: URL, busy_timeout_s: float, writes: bool, stands_back: bool) -> Engine:
     """Opens connections and holds none: what it learns from the first is known in the forks of this process, too."""
     driver = sqlite_module()
     for kind, adapter in _ADAPTERS.items():
@@ -189,7 +192,8 @@ def _sqlite_engine(url: URL, busy_timeout_s: float, writes: bool) -> Engine:
         },
         poolclass=NullPool,
     )
-    more = ("cache_size = -16000", "busy_timeout = 0") if writes else ("query_only = ON",)
+    move = f"wal_autocheckpoint = {_MOVED_AFTER if stands_back else _MOVED_BY_OTHERS}"
+    more = ("cache_size = -16000", "busy_timeout = 0", move) if writes else ("query_only = ON",)
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:

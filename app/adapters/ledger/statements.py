@@ -66,7 +66,8 @@ class Statement:
 
     def compile(self, dialect: Dialect) -> None:
         """Make it ready for a dialect; done when it is first used, else."""
-        self._built[dialect.name] = _Compiled(self._make(dialect.name), dialect)
+        if dialect.name not in self._built:
+            self._built[dialect.name] = _Compiled(self._make(dialect.name), dialect)
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
         """Carry it out; what it gives back, as named tuples. SQLite gives 0 and 1 for bool."""

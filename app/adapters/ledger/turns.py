@@ -18,7 +18,7 @@ from app.adapters.ledger.connections import Connections, Held
 from app.errors import LedgerUnavailable
 
 #: So many share one transaction at most, and nobody joins one older than this, in seconds: other processes wait.
-_SHARE_MOST, _SHARE_S = 8, 0.02
+_SHARE_MOST, _SHARE_S = 8, 0.002
 
 
 class _Shared:
