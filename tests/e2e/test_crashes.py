@@ -59,6 +59,15 @@ def test_a_worker_killed_in_the_middle_of_a_burst_leaves_each_return_announced_o
     assert len(rmas) == len(set(rmas)) == len(names)
 
 
+def test_a_single_web_process_serves_by_itself_and_ends_when_told(fresh_stack: Stack) -> None:
+    stack = fresh_stack
+    web = stack.processes["web"]
+    if sys.platform.startswith("linux"):
+        assert not Path(f"/proc/{web.pid}/task/{web.pid}/children").read_text()
+    stack.kill("web", signal.SIGTERM)
+    assert web.returncode == 0
+
+
 def test_a_web_process_killed_under_load_loses_nothing_that_it_answered(fresh_stack: Stack) -> None:
     stack = fresh_stack
     names = [f"w{number:02d}" for number in range(30)]
