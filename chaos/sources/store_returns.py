@@ -81,7 +81,8 @@ class _Job:
         weights = (1, 1, 1, 8, 3, 1)
         self._final = random.choices(_STATES, weights, k=len(self._skus))
         self._refunds = [random.random() < 0.2 and state not in ("REJECTED", "CANCELED") for state in self._final]
-        self.final_event = ""
+        #: The events without which nothing is settled.
+        self.needs: frozenset[str] = frozenset()
 
     def units(self) -> list[_Unit]:
         """The pieces, as the newest version shows them."""
@@ -102,9 +103,11 @@ class _Job:
         events = [(version, self._updated(version)) for version in versions]
         if any(self._refunds) and len(events) < room:
             events.append((_NEWEST, self._triggered()))
-        self.final_event = next(event["eventId"] for version, event in events if version == _NEWEST)
+        final = next(event["eventId"] for version, event in events if version == _NEWEST)
         if random.random() < 0.5:
             random.shuffle(events)
+        # A sender that runs out of time sends the last of them never, and the ERP does not learn of the order.
+        self.needs = frozenset({final, events[-1][1]["eventId"]} if erp_learns else {final})
         made, held, at_s = [], 0, times.begin()
         for place, (version, event) in enumerate(events):
             before = []
@@ -179,7 +182,7 @@ class _Oracle:
             ):
                 if wanted:
                     self.plan.expected[key] = 1
-                    self.plan.needs[key] = frozenset({job.final_event})
+                    self.plan.needs[key] = job.needs
 
     def effect_of(self, recorded: Recorded) -> Effect | None:
         """A credit note, or a refund told. A payment names a number that only the ERP gives: `check` judges it."""
