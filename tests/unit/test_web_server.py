@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,7 +17,7 @@ class Server:
     def __init__(self, target: str, **how: Any) -> None:
         type(self).told = how
 
-    told: dict[str, Any]
+    told: ClassVar[dict[str, Any]]
     meets: Exception | None = None
 
     def serve(self, **how: Any) -> None:
@@ -29,7 +29,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> type[Server]:
     class Fresh(Server):
-        told: dict[str, Any] = {}
+        """For one test."""
 
     monkeypatch.setattr("app.web.serving.server_of", lambda processes: Fresh)
     monkeypatch.setattr("app.cli.processes.name_process", lambda name: None)
