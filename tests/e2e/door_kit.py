@@ -128,8 +128,8 @@ class Web:
 
     def resident_mb(self) -> float:
         """What the process that serves holds in memory."""
-        listed = subprocess.run(["ps", "-o", "rss=", "--ppid", str(self.process.pid)], capture_output=True, text=True)
-        return max(int(line) for line in listed.stdout.split()) / 1024
+        listed = subprocess.run(["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, text=True)
+        return int(listed.stdout) / 1024
 
     def log(self) -> str:
         """What it wrote."""
