@@ -95,14 +95,19 @@ def state_of(db: Database) -> SchemaState:
         return _state(connection)
 
 
-def _state(connection: Connection) -> SchemaState:
+def revision(connection: Connection) -> str | None:
+    """The revision that a database says it has, "" when it says none; None when there is no ledger in it."""
     cursor: Any = connection.connection.cursor()
     cursor.execute(_TABLE[connection.dialect.name])
     if cursor.fetchone()[0] is None:
-        return "empty"
+        return None
     cursor.execute("SELECT max(version_num) FROM alembic_version")
-    found = cursor.fetchone()[0]
-    if found is None:
+    return cursor.fetchone()[0] or ""
+
+
+def _state(connection: Connection) -> SchemaState:
+    found = revision(connection)
+    if not found:
         return "empty"
     if found == REVISIONS[-1]:
         return "current"

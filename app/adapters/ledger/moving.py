@@ -14,14 +14,14 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, Text, collate, func, inspect, select, text, tuple_
+from sqlalchemy import Column, Connection, Table, Text, collate, func, select, text, tuple_
 from sqlalchemy.types import TypeDecorator
 
 from app.adapters.ledger.backup import need_alone
 from app.adapters.ledger.columns import to_ms
 from app.adapters.ledger.engine import Database, sqlite_module
 from app.adapters.ledger.finishes import Finishing
-from app.adapters.ledger.migrate import MOVED, MOVING, migrate, schema_state
+from app.adapters.ledger.migrate import MOVED, MOVING, migrate, revision, schema_state
 from app.adapters.ledger.restoring import LEDGER, let_go
 from app.adapters.ledger.schema import REVISIONS, metadata
 from app.core.ports import Clock
@@ -227,11 +227,12 @@ def _need_no_tables(db: Database) -> None:
 
 
 def _version(connection: Connection, missing: str | None = None) -> str:
-    if not inspect(connection).has_table("alembic_version"):
-        if missing is not None:
-            return missing
+    found = revision(connection)
+    if found is None:
+        found = missing
+    if found is None:
         raise HubError("the database to be moved holds no ledger")
-    return str(connection.scalar(text("SELECT version_num FROM alembic_version")) or "")
+    return found
 
 
 def _set_version(connection: Connection, version: str) -> None:
