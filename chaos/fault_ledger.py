@@ -37,21 +37,27 @@ class LedgerLock(Fault):
 
     def _break(self, stage: Stage) -> None:
         if stage.options.postgres:
-            # It may have been restarted a moment ago, and not be back yet.
-            stage.until("PostgreSQL takes connections", lambda: self._connects(stage), 20)
-            self._held.execute("SET lock_timeout = '5s'")
-            with suppress(psycopg.errors.LockNotAvailable):
-                self._held.execute("LOCK TABLE events, deliveries IN ACCESS EXCLUSIVE MODE")
+            stage.until("the tables of the ledger are locked", lambda: self._locks(stage), 40)
             return
         path = stage.database_url.removeprefix("sqlite:///")
         self._held = sqlite_module().connect(path, isolation_level=None, timeout=5, check_same_thread=False)
         with suppress(sqlite_module().OperationalError):
             self._held.execute("BEGIN IMMEDIATE")
 
-    def _connects(self, stage: Stage) -> bool:
-        with suppress(psycopg.OperationalError):
-            self._held = psycopg.connect(stage.database_url, connect_timeout=10)
-        return self._held is not None
+    def _locks(self, stage: Stage) -> bool:
+        """Whether both tables are locked. Else it is tried again: PostgreSQL may have been restarted a moment ago, and
+        the hub may hold one of them and wait for the other."""
+        held = None
+        try:
+            held = psycopg.connect(stage.database_url, connect_timeout=10)
+            held.execute("SET lock_timeout = '5s'")
+            held.execute("LOCK TABLE events, deliveries IN ACCESS EXCLUSIVE MODE")
+        except psycopg.OperationalError:
+            if held is not None:
+                held.close()
+            return False
+        self._held = held
+        return True
 
     def _mend(self, stage: Stage) -> None:
         held, self._held = self._held, None

@@ -25,8 +25,8 @@ class GateLedger(Protocol):
     def lane_state(self, connection: str, /) -> LaneState:
         """The connection's state; a fresh one when nothing is known."""
 
-    def save_lane(self, state: LaneState, /) -> None:
-        """Keep the breaker's part of the state; whether it is paused is not touched."""
+    def save_lane(self, state: LaneState, before: LaneState, /) -> None:
+        """Keep what changed since `before` of the breaker's part of the state; whether it is paused is not touched."""
 
     def pause(self, connection: str, because: str, who: str, /) -> None:
         """Stop calling a connection until somebody resumes it."""

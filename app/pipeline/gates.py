@@ -128,7 +128,7 @@ class Gate:
         """The trial call was not made after all: let the next one try."""
         if verdict.may == "try" and self._state is not None:
             with suppress(LedgerUnavailable):
-                self._ledger.save_lane(self._state)
+                self._ledger.save_lane(self._state, self._state)
 
     def _later(self, wait_s: float, because: str) -> Verdict:
         return Verdict("wait", because, self._clock.now() + timedelta(seconds=max(0.05, wait_s)))
@@ -163,7 +163,7 @@ class Gate:
             if after == before:
                 return
             self._state = after
-            self._ledger.save_lane(after)
+            self._ledger.save_lane(after, before)
         self._tell(before, after)
 
     def _pause(self, outcome: Outcome) -> None:

@@ -12,22 +12,11 @@ from app.adapters.ledger.lapse import Lapse
 from app.core.bridges import Question
 from app.core.lane_state import LaneState
 from app.core.polls import PollFinish, PollKey
+from tests.contract.bent import BentClock
 from tests.contract.making import claim_ids, deliver, done, finish, later, new, received, state_of
-from tests.support import HandClock
 
 HOUR = 3600.0
 KEY = PollKey("shop", "changed")
-
-
-class BentClock(HandClock):
-    """A clock that is put forward and back, while time passes as ever."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shift_s = 0.0
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(seconds=self.shift_s)
 
 
 @pytest.fixture
@@ -168,38 +157,6 @@ def test_a_clock_that_is_right_has_nothing_to_mend(ledger: Ledger, clock: BentCl
     received(ledger, clock)
     clock.move(1)
     assert ledger.mend_times(60) == 0
-
-
-def test_the_lease_of_a_dead_clock_process_is_taken_although_it_seems_to_last_an_hour(
-    ledger: Ledger, clock: BentClock
-) -> None:
-    assert ledger.hold_lease("clock", "dead", 3)
-    assert not ledger.hold_lease("clock", "other", 3)
-    clock.shift_s = -HOUR
-    assert ledger.hold_lease("clock", "other", 3)
-    assert not ledger.hold_lease("clock", "third", 3)
-
-
-def test_permits_of_the_dead_end_although_the_clock_was_put_back(ledger: Ledger, clock: BentClock) -> None:
-    assert ledger.take_permits("wms", "dead", cap=8, want=8, lease_s=6) == 8
-    clock.shift_s = -HOUR
-    assert ledger.take_permits("wms", "other", cap=8, want=8, lease_s=6) == 8
-
-
-def test_a_breaker_opens_no_longer_than_it_was_to(ledger: Ledger, clock: BentClock) -> None:
-    ledger.take_tokens("wms", 50, 1)
-    until = clock.now() + timedelta(seconds=30)
-    ledger.save_lane(LaneState("wms", failures=5, opened_times=1, open_until=until))
-    assert not ledger.take_trial("wms", 20)
-    clock.shift_s = -HOUR
-    ledger.mend_times(60)
-    assert ledger.lane_state("wms").open_until == clock.now() + timedelta(seconds=30)
-    clock.move(30)
-    assert ledger.take_trial("wms", 20)
-    clock.shift_s = -2 * HOUR
-    ledger.mend_times(60)
-    clock.move(31)
-    assert ledger.take_trial("wms", 20)
 
 
 def test_who_was_told_to_wait_for_a_breaker_of_an_hour_from_now_goes_on_with_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -124,6 +125,18 @@ def test_the_breaker_neither_pauses_nor_resumes(ledger: Ledger, clock: HandClock
     # Saved by somebody who has not heard yet that it was resumed.
     ledger.save_lane(LaneState("wms", paused=True, because="by hand"))
     assert not ledger.lane_state("wms").paused
+
+
+def test_of_a_state_only_what_changed_since_it_was_read_is_kept(ledger: Ledger, clock: HandClock) -> None:
+    read = LaneState("wms", failures=4)
+    ledger.save_lane(read)
+    opened = LaneState("wms", because="503", failures=5, open_until=clock.now() + timedelta(seconds=9), opened_times=1)
+    ledger.save_lane(opened, read)
+    # Another one had read it before, too, and heard something else.
+    ledger.save_lane(replace(read, failures=0), read)
+    assert ledger.lane_state("wms") == replace(opened, failures=0)
+    ledger.save_lane(opened, opened)
+    assert ledger.lane_state("wms") == replace(opened, failures=0)
 
 
 def test_a_paused_connection_gets_no_trial(ledger: Ledger, clock: HandClock) -> None:

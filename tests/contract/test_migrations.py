@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,8 +40,9 @@ def _shape(url: str) -> dict[str, object]:
     with engine.connect() as connection:
         if url.startswith("sqlite"):
             rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-            # Constraints may stand in any order.
-            found = {name: sorted(line.strip(" ,\t") for line in sql.splitlines()) for name, sql in rows}
+            # Columns and constraints may stand in any order: one that was added later stands at the end.
+            found = {name: sorted(part.strip(" \t)") for part in re.split(r"[,\n]", sql)) for name, sql in rows}
+            found = {name: [part for part in parts if part] for name, parts in found.items()}
         else:
             found = {name: definition for name, definition in connection.execute(text(_POSTGRES_SHAPE))}
     engine.dispose()

@@ -176,10 +176,12 @@ def _shut(connection: Any) -> Any:
     )
 
 
-_event_lanes = _lanes_of(events, events.c.connection)
-_delivery_lanes = _lanes_of(deliveries, deliveries.c.lane)
-_poll_lanes = (
-    select(polls.c.connection).where(polls.c.active, polls.c.due_at <= NOW, ~_shut(polls.c.connection)).distinct()
+_event_lanes = Statement(lambda _dialect: _lanes_of(events, events.c.connection))
+_delivery_lanes = Statement(lambda _dialect: _lanes_of(deliveries, deliveries.c.lane))
+_poll_lanes = Statement(
+    lambda _dialect: (
+        select(polls.c.connection).where(polls.c.active, polls.c.due_at <= NOW, ~_shut(polls.c.connection)).distinct()
+    )
 )
 
 
@@ -207,9 +209,10 @@ class Claiming(Store):
         breaker."""
         now = self._now()
         with self._db.read() as connection:
-            reads = [f"in:{lane}" for lane in connection.scalars(_event_lanes, {"now": now, "lapsed": now})]
-            writes = [f"out:{lane}" for lane in connection.scalars(_delivery_lanes, {"now": now, "lapsed": now})]
-            return reads + writes + [f"poll:{lane}" for lane in connection.scalars(_poll_lanes, {"now": now})]
+            wanted = {"now": now, "lapsed": now}
+            reads = [f"in:{lane}" for (lane,) in _event_lanes.rows(connection, wanted)]
+            writes = [f"out:{lane}" for (lane,) in _delivery_lanes.rows(connection, wanted)]
+            return reads + writes + [f"poll:{lane}" for (lane,) in _poll_lanes.rows(connection, wanted)]
 
     def claim_events(self, connection: str, limit: int, lease_s: float, token: str) -> list[EventWork]:
         """Take up to `limit` due events of a connection, oldest due first. A token is used for one claim only."""

@@ -74,23 +74,24 @@ class Lanes(Store):
             self._release(db, connection)
             self._audit(db, who, "resume", connection, shut, {"paused": False})
 
-    def save_lane(self, state: LaneState) -> None:
+    def save_lane(self, state: LaneState, before: LaneState | None = None) -> None:
         """Keep what the breaker says. Pausing is not its business: that is for `pause` and `resume`.
 
-        A trial is over with it; when it closes the breaker, what waited for the connection is due now.
+        What is as it was `before`, when it was read, is left as others made it since. A trial is over with it; when it
+        closes the breaker, what waited for the connection is due now.
         """
         with self._db.write() as db:
             row = self._lock(db, state.connection)
-            values: dict[str, Any] = {
-                "failures": state.failures,
-                "open_until": None if state.open_until is None else to_ms(state.open_until),
-                "opened_times": state.opened_times,
-                "trial_until": None,
-            }
-            if not row.paused:
-                values["because"] = state.because
-            db.execute(_update.values(values), {"name": state.connection})
-            if row.open_until is not None and state.open_until is None:
+            of = ("because", "failures", "open_until", "opened_times")
+            said = {name: getattr(state, name) for name in of}
+            values = {name: value for name, value in said.items() if before is None or value != getattr(before, name)}
+            if row.paused:
+                values.pop("because", None)
+            if "open_until" in values:
+                until = values["open_until"]
+                values |= {"open_until": None if until is None else to_ms(until), "shut_at": self._now()}
+            db.execute(_update.values(values | {"trial_until": None}), {"name": state.connection})
+            if row.open_until is not None and values.get("open_until", row.open_until) is None:
                 self._release(db, state.connection)
 
     def take_trial(self, connection: str, lease_s: float) -> bool:

@@ -5,12 +5,14 @@ Nobody has to know of the jump: a row that was written later than now was writte
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import BigInteger, Table, and_, bindparam, case, literal, or_, select, text, update
 
 from app.adapters.ledger.schema import deliveries, events
 from app.adapters.ledger.shared_schema import bridge_answers, lanes, polls
+from app.adapters.ledger.statements import Statement
 from app.adapters.ledger.store import Store, ahead
 
 #: Clocks of several machines differ a little; in seconds.
@@ -49,10 +51,9 @@ _mend = (
     .values(
         due_at=case((bridge_answers.c.state == "running", _lease_end), else_=bridge_answers.c.due_at), updated_at=_now
     ),
-    # A lane says only when it was last called.
     update(lanes)
-    .where(lanes.c.open_until.is_not(None), lanes.c.tokens_at > _later)
-    .values(open_until=lanes.c.open_until - lanes.c.tokens_at + _now, tokens_at=_now),
+    .where(lanes.c.open_until.is_not(None), lanes.c.shut_at > _later)
+    .values(open_until=lanes.c.open_until - lanes.c.shut_at + _now, shut_at=_now),
     # A trial is one call, which ends before a lease does.
     update(lanes).where(lanes.c.trial_until > _lease_end + _MARGIN_S * 2000).values(trial_until=_now),
 )
@@ -70,7 +71,13 @@ def _freed(table: Table) -> Any:
     )
 
 
+def _same(change: Any, _dialect: str) -> Any:
+    return change
+
+
 _free = (_freed(events), _freed(deliveries))
+# The last when the lanes are right again.
+_mend_all = [Statement(partial(_same, change)) for change in (*_mend, *_free)]
 
 
 def after_jump(due_at: int, claimed_at: int, now: int) -> int:
@@ -94,5 +101,4 @@ class Mending(Store):
         now = self._now()
         wanted = {"now": now, "later": ahead(now, _MARGIN_S), "lease_end": ahead(now, lease_s)}
         with self._db.write() as connection:
-            # The last when the lanes are right again.
-            return sum(connection.execute(one, wanted).rowcount for one in (*_mend, *_free))
+            return sum(one.change(connection, wanted) for one in _mend_all)

@@ -28,7 +28,7 @@ from app.adapters.ledger.columns import Counter, Key, Millis, Words
 from app.model import FINAL_DELIVERY_STATES, FINAL_EVENT_STATES
 
 #: Every revision of the schema, oldest first; the last one is what this program works with.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 
 metadata = MetaData()
 

@@ -29,6 +29,7 @@ lanes = Table(
     Column("because", Words, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("open_until", Millis),
+    Column("shut_at", Millis),  # when that was said
     Column("opened_times", Integer, nullable=False),
     Column("trial_until", Millis),
     Column("freed_at", Millis),  # when it was last resumed or its breaker closed

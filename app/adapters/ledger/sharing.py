@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import bindparam, func, literal_column, or_, select, text
 
 from app.adapters.ledger.columns import from_ms
-from app.adapters.ledger.engine import once
 from app.adapters.ledger.schema import deliveries, events
 from app.adapters.ledger.shared_schema import bridge_answers, counters, leases, site_versions
+from app.adapters.ledger.statements import Statement, inserting
 from app.adapters.ledger.store import Store, ahead
 from app.core.jsontext import dump_text
 
@@ -24,28 +24,27 @@ _counters = select(counters.c.name, counters.c.labels, func.sum(counters.c.value
 )
 
 
-def _hold_lease(db: Any) -> Any:
-    taking = db.insert(leases)
+def _hold_lease(dialect: str) -> Any:
+    taking = inserting(dialect, leases)
     # One that ends later than any could that is taken now is of a clock that has been put back since.
     lapsed = or_(leases.c.until <= bindparam("now"), leases.c.until > bindparam("longest"))
     mine_or_lapsed = or_(leases.c.holder == taking.excluded.holder, lapsed)
     changed = {"holder": taking.excluded.holder, "until": taking.excluded.until}
     named: dict[str, Any] = {"name": bindparam("name"), "holder": bindparam("holder"), "until": bindparam("until")}
-    upsert = taking.values(named).on_conflict_do_update(index_elements=["name"], set_=changed, where=mine_or_lapsed)
-    return upsert.execution_options(preserve_rowcount=True)
+    return taking.values(named).on_conflict_do_update(index_elements=["name"], set_=changed, where=mine_or_lapsed)
 
 
-_hold = once(_hold_lease)
+_hold = Statement(_hold_lease)
 _newest_version = select(site_versions.c.stamp, site_versions.c.at).order_by(site_versions.c.at.desc()).limit(1)
 
 
-def _keep_version(db: Any) -> Any:
-    keeping = db.insert(site_versions)
+def _keep_version(dialect: str) -> Any:
+    keeping = inserting(dialect, site_versions).values({name: bindparam(name) for name in ("stamp", "at", "files")})
     # Files that come back are the newest again.
     return keeping.on_conflict_do_update(index_elements=["stamp"], set_={"at": keeping.excluded.at})
 
 
-_keep = once(_keep_version)
+_keep = Statement(_keep_version)
 
 
 def _waiting(what: str, table: Any, lane: Any, since: Any) -> Any:
@@ -81,7 +80,7 @@ class Sharing(Store):
         wanted: dict[str, object] = {"name": name, "holder": holder, "until": ahead(now, seconds), "now": now}
         wanted["longest"] = ahead(now, seconds + _MARGIN_S)
         with self._db.write() as connection:
-            return bool(connection.execute(_hold(self._db), wanted).rowcount == 1)
+            return _hold.change(connection, wanted) == 1
 
     def lease(self, name: str) -> tuple[str, datetime] | None:
         """Who took a lease last and until when, lapsed or not; None when nobody ever did."""
@@ -104,7 +103,7 @@ class Sharing(Store):
         """Keep the files that a stamp stands for, once, and that a process begins to work by them now."""
         row = {"stamp": stamp, "at": self._now(), "files": dump_text(dict(files))}
         with self._db.write() as connection:
-            connection.execute(_keep(self._db), [row])
+            _keep.change(connection, row)
 
     def site_version(self) -> tuple[str, datetime] | None:
         """The stamp by which a process began to work last, and when; None when none ever did."""
