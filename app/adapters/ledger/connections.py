@@ -40,11 +40,14 @@ class Connections:
         most: int,
         timeout_s: float,
         gone: type[Exception] | None = None,
+        closed: Callable[[], object] = bool,
     ) -> None:
         """`begin` begins a transaction on a connection of the driver. With `gone` it says that this connection is lost:
-        another one is opened then. `most` are open at a time, and whoever wants one more waits for `timeout_s`."""
+        another one is opened then. `most` are open at a time, and whoever wants one more waits for `timeout_s`.
+        `closed` is called after those that nobody uses were closed."""
         self.dialect = engine.dialect
         self._engine, self._begin, self._gone, self._timeout_s = engine, begin, gone, timeout_s
+        self._closed = closed
         self._free = threading.BoundedSemaphore(most)
         # The one that was used last is used next: its memory is warm, and the others can grow old.
         self._idle: list[Held] = []
@@ -103,6 +106,7 @@ class Connections:
         """Close those that nobody uses."""
         while self._idle:
             _close(self._idle.pop().connection)
+        self._closed()
 
     def _begun(self) -> Held:
         while True:

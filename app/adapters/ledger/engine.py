@@ -23,6 +23,7 @@ from sqlalchemy.exc import (
 from app.adapters.ledger.connections import Connections
 from app.adapters.ledger.statements import inserting
 from app.adapters.ledger.turns import Turns
+from app.adapters.ledger.write_lock import WriteLock
 from app.errors import ConfigError, LedgerUnavailable
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -37,8 +38,6 @@ _QUICK_COMPRESSION = (
     "SELECT set_config(name, 'lz4', false) FROM pg_settings"
     " WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
 )
-#: How often a process that wants to write looks whether it may, in seconds; and how often one that stands back does.
-_LOOK_AGAIN_S, _STAND_BACK_S = 0.0005, 0.01
 #: After so many pages the process that commits moves them from the write-ahead log into the file, which takes it longer
 #: than the commit: others leave that to those who stand back, as long as there are some who write.
 _MOVED_AFTER, _MOVED_BY_OTHERS = 500, 4_000
@@ -163,15 +162,10 @@ def _writers_do_not_wait() -> None:
 def _sqlite(url: URL, busy_timeout_s: float, *, writes: bool, stands_back: bool = False) -> Connections:
     engine = _sqlite_engine(url, busy_timeout_s, writes, stands_back)
     driver: Any = engine.dialect.loaded_dbapi
-    again_s = _STAND_BACK_S if stands_back else _LOOK_AGAIN_S
-
-    def begin(connection: Any) -> None:
-        if writes:
-            _begin_immediate(connection.cursor(), driver.OperationalError, busy_timeout_s, again_s)
-        else:
-            connection.execute("BEGIN")
-
-    return Connections(engine, begin, most=1 if writes else 20, timeout_s=busy_timeout_s)
+    if not writes:
+        return Connections(engine, lambda connection: connection.execute("BEGIN"), most=20, timeout_s=busy_timeout_s)
+    lock = WriteLock(str(url.database), driver.OperationalError, busy_timeout_s, stands_back=stands_back)
+    return Connections(engine, lock.begin, most=1, timeout_s=busy_timeout_s, closed=lock.close)
 
 
 @functools.lru_cache(maxsize=8)
@@ -217,23 +211,6 @@ def _use_wal(cursor: Any, busy: type[Exception], timeout_s: float) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.005)
-
-
-def _begin_immediate(cursor: Any, failed: type[Exception], patience_s: float, again_s: float) -> None:
-    """Take SQLite's one write lock. Raises what the driver says when it was not to be had in time.
-
-    SQLite's own waiting sleeps longer and longer, up to 0.1 s, and starves behind two busy processes: one receipt in
-    a hundred took 3 s, with this 0.1 s.
-    """
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            cursor.execute("BEGIN IMMEDIATE")
-            return
-        except failed as error:
-            if "locked" not in str(error) or time.monotonic() >= deadline:
-                raise
-            time.sleep(again_s)
 
 
 def _postgresql(url: URL, busy_timeout_s: float) -> Connections:
