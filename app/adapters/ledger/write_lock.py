@@ -78,7 +78,7 @@ class _Mark:
         """Show it no longer."""
         if self._shown:
             self._shown = False
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            self._unlock()
 
     def is_shown(self) -> bool:
         """Whether another process shows it."""
@@ -88,7 +88,7 @@ class _Mark:
             return True
         except OSError:
             return False
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        self._unlock()
         return False
 
     def close(self) -> None:
@@ -96,6 +96,11 @@ class _Mark:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd, self._shown = -1, False
+
+    def _unlock(self) -> None:
+        # Whoever closed it meanwhile has unlocked it, too.
+        with suppress(OSError):
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def _open(self) -> int:
         if self._fd < 0:
