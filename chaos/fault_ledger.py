@@ -37,7 +37,7 @@ class LedgerLock(Fault):
 
     def _break(self, stage: Stage) -> None:
         if stage.options.postgres:
-            stage.until("the tables of the ledger are locked", lambda: self._locks(stage), 40)
+            stage.until("somebody locks the ledger", lambda: self._locks(stage), 20)
             return
         path = stage.database_url.removeprefix("sqlite:///")
         self._held = sqlite_module().connect(path, isolation_level=None, timeout=5, check_same_thread=False)
@@ -45,17 +45,20 @@ class LedgerLock(Fault):
             self._held.execute("BEGIN IMMEDIATE")
 
     def _locks(self, stage: Stage) -> bool:
-        """Whether both tables are locked. Else it is tried again: PostgreSQL may have been restarted a moment ago, and
-        the hub may hold one of them and wait for the other."""
+        """Whether both tables are locked, by this program or by a worker that stands still: all faults wait for this.
+
+        Else it is tried again: PostgreSQL may have been restarted a moment ago, and the hub may hold one of the tables
+        and wait for the other.
+        """
         held = None
         try:
             held = psycopg.connect(stage.database_url, connect_timeout=10)
             held.execute("SET lock_timeout = '5s'")
             held.execute("LOCK TABLE events, deliveries IN ACCESS EXCLUSIVE MODE")
-        except psycopg.OperationalError:
+        except psycopg.OperationalError as error:
             if held is not None:
                 held.close()
-            return False
+            return isinstance(error, psycopg.errors.LockNotAvailable)
         self._held = held
         return True
 
