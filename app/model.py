@@ -39,9 +39,6 @@ class Problem:
         return f"{place}{self.what}" + (f", {self.todo}" if self.todo else "")
 
 
-# --- inbound -------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """One verified inbound message, as the receiver hands it to the ledger. Becomes an event row."""
@@ -102,6 +99,7 @@ class EventFinish:
     counted: bool = True  # False gives the attempt back: nothing was tried (source paused)
     waits_for: str = ""  # "connection:NAME" when that is paused or its breaker is open; "source": to be asked
     attempts: tuple[Attempt, ...] = ()
+    told_at: datetime | None = None  # when `due_at` was said, by the clock of then
 
 
 # --- documents, changes and references ------------------------------------------------------------
@@ -318,3 +316,4 @@ class DeliveryFinish:
     answer: Json = None  # the step's captured answer, once delivered
     call_state: CallState = "delivered"  # what is written of the call that it stood at; only with `operation`
     new_key: bool = False  # what is sent from now on goes out under new idempotency keys
+    told_at: datetime | None = None  # as that of `EventFinish`

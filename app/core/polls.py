@@ -80,6 +80,7 @@ class PollFinish:
     counted: bool = True  # False: nothing was tried
     found: int = 0  # items that were wanted
     new: int = 0  # of these, events that were not there
+    told_at: datetime | None = None  # when `due_at` was said, by the clock of then
 
 
 @dataclass(frozen=True, slots=True)

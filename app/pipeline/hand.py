@@ -243,15 +243,19 @@ class Hand:
         return self._clock.now().timestamp() - self._clock.monotonic()
 
     def _of_today(self, done: Done) -> Any:
-        """The finish; when the clock was put back since it was made, what it waits for comes that much earlier."""
-        back_s = self.offset_s() - done.offset_s
-        return _moved(done.finish, back_s, self._clock.now()) if back_s < -_JUMP_S else done.finish
+        """The finish, with the time by which it was said when it is due: the clock may be put back until it is written.
+
+        When that was done since it was made, what it waits for comes that much earlier.
+        """
+        back_s, now = self.offset_s() - done.offset_s, self._clock.now()
+        return _told(done.finish, back_s if back_s < -_JUMP_S else 0.0, now)
 
 
-def _moved(finish: Any, by_s: float, soonest: datetime) -> Any:
-    """A finish, or what holds one, due so many seconds later."""
+def _told(finish: Any, by_s: float, now: datetime) -> Any:
+    """A finish, or what holds one, due so many seconds later, as it is told now."""
     if hasattr(finish, "finish"):
-        return replace(finish, finish=_moved(finish.finish, by_s, soonest))
+        return replace(finish, finish=_told(finish.finish, by_s, now))
     if finish.due_at is None:
         return finish
-    return replace(finish, due_at=max(finish.due_at + timedelta(seconds=by_s), soonest))
+    due_at = max(finish.due_at + timedelta(seconds=by_s), now) if by_s else finish.due_at
+    return replace(finish, due_at=due_at, told_at=now)

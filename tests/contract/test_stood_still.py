@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from app.adapters.ledger import Ledger
 from app.adapters.ledger.lapse import Lapse
 from app.core.polls import PollFinish, PollKey
 from app.model import DeliveryFinish, DeliveryWork, EventFinish
-from app.pipeline.hand import Hand, Trade, _moved
+from app.pipeline.hand import Hand, Trade, _told
 from app.pipeline.read import ReadResult
 from tests.contract.making import claim, claim_ids, deliver, done, finish, later
 from tests.support import HandClock
@@ -168,10 +169,36 @@ def test_nothing_is_written_when_the_clock_was_put_back_while_the_ledger_was_wai
 def test_every_kind_of_finish_can_be_moved(clock: BentClock) -> None:
     at, back = clock.now(), clock.now() - timedelta(hours=1)
     read = ReadResult(EventFinish("evt_1", "waiting", at), "shop")
-    assert _moved(read, -3600.0, back).finish.due_at == back
-    assert _moved(ReadResult(EventFinish("evt_1", "done", None), "shop"), -3600.0, back).finish.due_at is None
-    assert _moved(later(clock, "dlv_1", seconds=0), -3600.0, back).due_at == back
-    assert _moved(PollFinish(PollKey("shop", "changed"), at, good=True), -3600.0, at).due_at == at
+    moved = _told(read, -3600.0, back).finish
+    assert (moved.due_at, moved.told_at) == (back, back)
+    final = ReadResult(EventFinish("evt_1", "done", None), "shop")
+    assert _told(final, -3600.0, back) == final
+    assert _told(later(clock, "dlv_1", seconds=0), -3600.0, back).due_at == back
+    assert _told(PollFinish(PollKey("shop", "changed"), at, good=True), -3600.0, at).due_at == at
+    as_it_was = _told(later(clock, "dlv_1", seconds=-9), 0.0, at)
+    assert (as_it_was.due_at, as_it_was.told_at) == (at - timedelta(seconds=9), at)
+
+
+@pytest.mark.parametrize("wait_s", [-1.0, 0.0, 5.0])
+def test_what_is_told_while_the_clock_is_ahead_and_written_when_it_is_right_again_is_not_late(
+    ledger: Ledger, clock: BentClock, wait_s: float
+) -> None:
+    """The ledger was locked when the clock was put back: between these two nobody looks at the clock."""
+    [delivery_id] = deliver(ledger, clock)
+    mine = hand(ledger, clock)
+    [work] = taken(mine, "tok")
+    clock.shift_s = 3600.0
+    mine.add(mine.done(work, later(clock, delivery_id, seconds=wait_s)))
+    commit = mine._trade.commit
+
+    def at_last(token: str, finishes: Sequence[Any]) -> list[str]:
+        clock.shift_s = 0.0
+        return commit(token, finishes)
+
+    mine._trade = replace(mine._trade, commit=at_last)
+    mine.commit()
+    clock.move(max(0.0, wait_s))
+    assert claim_ids(ledger) == [delivery_id]
 
 
 def test_a_finish_without_a_try_forgets_no_death(ledger: Ledger, clock: BentClock) -> None:

@@ -149,7 +149,9 @@ class Finishing(ReferenceWriting):
     def _common(
         self, row_id: str, finish: EventFinish | DeliveryFinish, held: Any, freed: dict[str, int]
     ) -> dict[str, Any]:
-        due_at = None if finish.due_at is None else after_jump(to_ms(finish.due_at), held.claimed_at, self._now)
+        due_at = None
+        if finish.due_at is not None:
+            due_at = after_jump(to_ms(finish.due_at), finish.told_at, held.claimed_at, self._now)
         waits_for = finish.waits_for or None
         # Only what came after the claim counts: else work that waits for another reason would spin.
         if due_at is not None and waits_for and freed.get(bounded(waits_for), -1) >= held.claimed_at:

@@ -5,11 +5,13 @@ Nobody has to know of the jump: a row that was written later than now was writte
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy import BigInteger, Table, and_, bindparam, case, literal, or_, select, text, update
 
+from app.adapters.ledger.columns import to_ms
 from app.adapters.ledger.schema import deliveries, events
 from app.adapters.ledger.shared_schema import bridge_answers, lanes, polls
 from app.adapters.ledger.statements import Statement
@@ -80,14 +82,16 @@ _free = (_freed(events), _freed(deliveries))
 _mend_all = [Statement(partial(_same, change)) for change in (*_mend, *_free)]
 
 
-def after_jump(due_at: int, claimed_at: int, now: int) -> int:
-    """When work is due that was in hand while the clock was put back; all in milliseconds.
+def after_jump(due_at: int, told_at: datetime | None, claimed_at: int, now: int) -> int:
+    """When work is due that was in hand while the clock was put back; all but `told_at` in milliseconds.
 
-    It was claimed later than now, so what lies behind its claim was worked out before the jump: it waits for as long
-    as was meant then, or a moment longer.
+    `due_at` was said later than now, so before the jump: it waits for as long as was meant then, or a moment longer.
+    Where nobody knows when that was, it may have been when the work was claimed.
     """
-    jumped = claimed_at > ahead(now, _MARGIN_S) and due_at >= claimed_at
-    return now + due_at - claimed_at if jumped else due_at
+    said_at = claimed_at if told_at is None else to_ms(told_at)
+    if said_at <= ahead(now, _MARGIN_S) or (told_at is None and due_at < claimed_at):
+        return due_at
+    return max(now, now + due_at - said_at)
 
 
 class Mending(Store):

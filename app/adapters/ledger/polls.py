@@ -76,7 +76,7 @@ class PollWriting(Writing):
 
     def _finished(self, finish: PollFinish, row: Any) -> dict[str, Any]:
         values: dict[str, Any] = {
-            "due_at": after_jump(to_ms(finish.due_at), row.updated_at, self._now),
+            "due_at": after_jump(to_ms(finish.due_at), finish.told_at, row.updated_at, self._now),
             "token": None,
             "deaths": 0,
             "attempts": 0 if finish.good else row.attempts - (not finish.counted),
