@@ -156,11 +156,12 @@ class Reader:
         version = result.document.body.get("version") or result.document.body.get("updated_at")
         because = f"version {version} is known with other content" if version else "it differs from what came later"
         # Asked already, and yet older than what is known: by a clock that is a little behind, or was.
-        wait = _ASK_AGAIN if result.settled else timedelta()
+        wait, now = _ASK_AGAIN if result.settled else timedelta(), self._clock.now()
         finish = replace(
             result.finish,
             state="waiting",
-            due_at=self._clock.now() + wait,
+            due_at=now + wait,
+            told_at=now,
             because=f"{because}: its source is asked",
             document_id="",
             waits_for=ITS_SOURCE,
