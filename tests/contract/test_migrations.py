@@ -40,13 +40,17 @@ def _shape(url: str) -> dict[str, object]:
     with engine.connect() as connection:
         if url.startswith("sqlite"):
             rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-            # Columns and constraints may stand in any order: one that was added later stands at the end.
-            found = {name: sorted(part.strip(" \t)") for part in re.split(r"[,\n]", sql)) for name, sql in rows}
-            found = {name: [part for part in parts if part] for name, parts in found.items()}
+            # Columns and constraints may stand in any order.
+            found = {name: sorted(line.strip(" ,\t") for line in _added(sql).splitlines()) for name, sql in rows}
         else:
             found = {name: definition for name, definition in connection.execute(text(_POSTGRES_SHAPE))}
     engine.dispose()
     return {name: definition for name, definition in found.items() if not name.startswith("alembic_version")}
+
+
+def _added(sql: str) -> str:
+    """A table's definition with columns that were added later in lines of their own, as the others are."""
+    return re.sub(r"^(\t\w+ [A-Z]+), (?=\w+ [A-Z]+\b)", r"\1,\n\t", sql, flags=re.MULTILINE)
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_program_on_sqlite(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,19 +16,11 @@ from app.core.polls import PollFinish, PollKey
 from app.model import DeliveryFinish, DeliveryWork, EventFinish
 from app.pipeline.hand import Hand, Trade, _told
 from app.pipeline.read import ReadResult
+from tests.contract.bent import BentClock
 from tests.contract.making import claim, claim_ids, deliver, done, finish, later
 from tests.support import HandClock
 
 LEASE_S = 60.0
-
-
-class BentClock(HandClock):
-    """A clock that is put forward and back, while time passes as ever."""
-
-    shift_s = 0.0
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(seconds=self.shift_s)
 
 
 @pytest.fixture
