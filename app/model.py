@@ -81,6 +81,7 @@ class EventWork:
     received_at: datetime
     headers: Mapping[str, str]
     body: bytes
+    came_from: EventState  # the state it was claimed in; "running" = its worker died
     attempts: int  # this try included
     created_at: datetime
     waits_for: str = ""  # what it was said to wait for when it was put back

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -19,6 +19,8 @@ COMMIT_WITHIN_S = 0.1
 COMMIT_MOST = 256
 #: Clocks are put right by a little all the time.
 _JUMP_S = 1.0
+#: What a finish may change of work that is due again.
+_STANDS = ("step", "created_at", "resends", "waits_for", "cursor", "read_at")
 _LEDGER_WAITS = (0.1, 0.3, 1.0, 2.0, 5.0)
 
 
@@ -46,12 +48,17 @@ class Done:
     late: bool = False  # not begun: its lease was over before somebody had time for it
 
 
+class _Held(NamedTuple):
+    token: str
+    work: Any  # as it was claimed last
+
+
 class Hand:
     """Holds claimed work until it is committed. Used by the runner's thread; `tokens` and `size` by others, too."""
 
     def __init__(self, lane: str, trade: Trade, clock: Clock) -> None:
         self._lane, self._trade, self._clock = lane, trade, clock
-        self._held: dict[str, str] = {}  # id of the work: the token that holds it
+        self._held: dict[str, _Held] = {}  # by the id of the work
         self._since: dict[str, float] = {}  # token: when it was claimed or renewed
         self._finished: list[Done] = []
         self._first_finished = 0.0
@@ -71,7 +78,7 @@ class Hand:
     @property
     def tokens(self) -> set[str]:
         """The tokens that hold it."""
-        return set(self._held.copy().values())
+        return {held.token for held in self._held.copy().values()}
 
     @property
     def ledger_is_away(self) -> bool:
@@ -92,12 +99,12 @@ class Hand:
             key = self._trade.identify(work)
             if key not in self._held:
                 new.append(work)
-            elif getattr(work, "came_from", "running") != "running":
-                # Somebody else has finished a try meanwhile: what this one finds out is about the work as it was.
+            elif not _untouched(self._held[key].work, work):
+                # Somebody else had it meanwhile: what this try finds out is about the work as it was.
                 moved_on.append(key)
                 continue
             # What is in hand and was claimed anew had lost its lease: the try that runs goes on under this token.
-            self._held[key] = token
+            self._held[key] = _Held(token, work)
         self._since = {held: self._since.get(held, claimed_at) for held in self.tokens} | {token: claimed_at}
         if moved_on:
             self._return(token, moved_on)
@@ -112,8 +119,9 @@ class Hand:
 
     def is_late(self, work: Any, lease_s: float) -> bool:
         """Whether the lease of work that nobody has begun with may be over: this process stood still."""
-        token = self._held.get(self._trade.identify(work), "")
-        return self._clock.monotonic() - self._since.get(token, float("-inf")) >= lease_s
+        held = self._held.get(self._trade.identify(work))
+        since = self._since.get(held.token, float("-inf")) if held else float("-inf")
+        return self._clock.monotonic() - since >= lease_s
 
     def done(self, work: Any, finish: Any, *, late: bool = False, began_s: float = float("-inf")) -> Done:
         """Work with its finish, made since `offset_s` was `began_s`, or just now.
@@ -162,7 +170,7 @@ class Hand:
         """
         by_token: dict[str, list[Done]] = {}
         for done in self._finished:
-            by_token.setdefault(self._held[self._trade.identify(done.work)], []).append(done)
+            by_token.setdefault(self._held[self._trade.identify(done.work)].token, []).append(done)
         before = len(self._held)
         self._finished = []
         lanes: list[str] = []
@@ -236,7 +244,8 @@ class Hand:
         return lanes
 
     def _drop(self, work: Any) -> str | None:
-        return self._held.pop(self._trade.identify(work), None)
+        held = self._held.pop(self._trade.identify(work), None)
+        return held and held.token
 
     def offset_s(self) -> float:
         """Of the clock to the one that always runs."""
@@ -249,6 +258,16 @@ class Hand:
         """
         back_s, now = self.offset_s() - done.offset_s, self._clock.now()
         return _told(done.finish, back_s if back_s < -_JUMP_S else 0.0, now)
+
+
+def _untouched(held: Any, claimed: Any) -> bool:
+    """Whether nobody else had work in between that is claimed once more.
+
+    A claim counts a try, which a finish may take back: then what it came from, or where it stands, tells of it.
+    """
+    if getattr(claimed, "came_from", "running") != "running" or claimed.attempts != held.attempts + 1:
+        return False
+    return all(getattr(held, name, None) == getattr(claimed, name, None) for name in _STANDS)
 
 
 def _told(finish: Any, by_s: float, now: datetime) -> Any:

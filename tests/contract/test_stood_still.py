@@ -13,79 +13,17 @@ import pytest
 from app.adapters.ledger import Ledger
 from app.adapters.ledger.lapse import Lapse
 from app.core.polls import PollFinish, PollKey
-from app.model import DeliveryFinish, DeliveryWork, EventFinish
-from app.pipeline.hand import Hand, Trade, _told
+from app.model import EventFinish
+from app.pipeline.hand import _told
 from app.pipeline.read import ReadResult
 from tests.contract.bent import BentClock
-from tests.contract.making import claim, claim_ids, deliver, done, finish, later
-from tests.support import HandClock
-
-LEASE_S = 60.0
+from tests.contract.hands import LEASE_S, hand, taken
+from tests.contract.making import claim_ids, deliver, done, finish, later
 
 
 @pytest.fixture
 def clock() -> BentClock:
     return BentClock()
-
-
-def hand(ledger: Ledger, clock: HandClock) -> Hand:
-    """A hand for deliveries to the warehouse, on a real ledger."""
-
-    def commit(token: str, finishes: Sequence[Any]) -> list[str]:
-        with ledger.write() as tx:
-            tx.finish_deliveries(token, finishes)
-        return []
-
-    def identify(work: DeliveryWork) -> str:
-        return work.delivery_id
-
-    def never(*_: Any) -> Any:
-        raise AssertionError("not asked for")
-
-    trade = Trade(
-        ledger.claim_deliveries, identify, never, never, commit, ledger.hand_back, ledger.renew, ledger.give_way
-    )
-    return Hand("out:wms", trade, clock)
-
-
-def taken(hand: Hand, token: str) -> list[DeliveryWork]:
-    works = hand.claim("wms", 10, LEASE_S, token)
-    assert works is not None
-    return works
-
-
-def first_call(delivery_id: str, clock: HandClock) -> DeliveryFinish:
-    """The first of two calls is delivered."""
-    more = {"operation": "create_credit_note", "idempotency_key": f"{delivery_id}.0", "answer": {"body": "CN-1"}}
-    return DeliveryFinish(delivery_id, "ready", clock.now(), step=1, lane="wms", **more)
-
-
-def test_a_try_from_before_somebody_else_went_on_is_turned_away(ledger: Ledger, clock: BentClock) -> None:
-    [delivery_id] = deliver(ledger, clock)
-    slow, quick = hand(ledger, clock), hand(ledger, clock)
-    [old] = taken(slow, "t1")
-    clock.move(LEASE_S + 1)
-    [work] = taken(quick, "t2")
-    quick.add(quick.done(work, first_call(delivery_id, clock)))
-    quick.commit()
-    # It is back, and claims what is due while its own try is still under way.
-    assert taken(slow, "t3") == []
-    slow.add(slow.done(old, first_call(delivery_id, clock)))
-    slow.commit()
-    [again] = claim(ledger)
-    assert (again.step, sorted(again.calls), slow.size) == (1, [0], 0)
-
-
-def test_a_try_whose_lease_was_over_and_that_nobody_overtook_counts(ledger: Ledger, clock: BentClock) -> None:
-    [delivery_id] = deliver(ledger, clock)
-    slow = hand(ledger, clock)
-    [old] = taken(slow, "t1")
-    clock.move(LEASE_S + 1)
-    assert taken(slow, "t2") == []
-    slow.add(slow.done(old, first_call(delivery_id, clock)))
-    slow.commit()
-    [again] = claim(ledger)
-    assert again.step == 1
 
 
 def test_what_nobody_began_with_is_given_back_when_its_lease_may_be_over(ledger: Ledger, clock: BentClock) -> None:

@@ -79,7 +79,9 @@ def _claim(table: Table, lane: Any, *returned: Any) -> Any:
     return update(table).where(c.seq.in_(select(picked.c.seq))).values(values).returning(*returned)
 
 
-_event_columns = ("id", "connection", "type", "received_at", "attempts", "began_at", "waits_for", "seq", "state")
+_event_columns = (
+    *("id", "connection", "type", "received_at", "claimed_from", "attempts", "began_at", "waits_for", "seq", "state"),
+)
 _claim_events = Statement(
     lambda _dialect: _claim(events, events.c.connection, *(events.c[name] for name in _event_columns))
 )

@@ -52,6 +52,7 @@ def to_event_work(row: Any, came: Any) -> EventWork:
         received_at=from_ms(row.received_at),
         headers=loads(came.headers),
         body=came.body,
+        came_from=row.claimed_from,
         attempts=row.attempts,
         created_at=from_ms(row.began_at),
         waits_for=row.waits_for or "",
