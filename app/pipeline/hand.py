@@ -19,8 +19,8 @@ COMMIT_WITHIN_S = 0.1
 COMMIT_MOST = 256
 #: Clocks are put right by a little all the time.
 _JUMP_S = 1.0
-#: What a finish may change of work that is due again.
-_STANDS = ("step", "created_at", "resends", "waits_for", "cursor", "read_at")
+#: Where work stands, and what is new where its tries are counted anew: it began again, or a poll was good.
+_STANDS = ("step", "created_at", "cursor")
 _LEDGER_WAITS = (0.1, 0.3, 1.0, 2.0, 5.0)
 
 

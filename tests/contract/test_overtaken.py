@@ -33,27 +33,33 @@ def written(hand: Hand, work: DeliveryWork, clock: HandClock, *, counted: bool =
     hand.commit()
 
 
-def test_a_try_from_before_somebody_else_went_on_is_turned_away(ledger: Ledger, clock: HandClock) -> None:
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_try_from_before_somebody_else_went_on_is_turned_away(
+    ledger: Ledger, clock: HandClock, counted: bool
+) -> None:
     deliver(ledger, clock)
     slow, quick = hand(ledger, clock), hand(ledger, clock)
     [old] = taken(slow, "t1")
     clock.move(LEASE_S + 1)
     [work] = taken(quick, "t2")
-    written(quick, work, clock)
+    written(quick, work, clock, counted=counted)
     # It is back, and claims what is due while its own try is still under way.
     assert taken(slow, "t3") == []
-    written(slow, old, clock)
+    written(slow, old, clock, counted=counted)
     [again] = claim(ledger)
     assert (again.step, sorted(again.calls), slow.size) == (1, [0], 0)
 
 
-def test_a_try_whose_lease_was_over_and_that_nobody_overtook_counts(ledger: Ledger, clock: HandClock) -> None:
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_try_whose_lease_was_over_and_that_nobody_overtook_counts(
+    ledger: Ledger, clock: HandClock, times: int
+) -> None:
     deliver(ledger, clock)
     slow = hand(ledger, clock)
     [old] = taken(slow, "t1")
-    for token in ("t2", "t3"):
+    for number in range(times):
         clock.move(LEASE_S + 1)
-        assert taken(slow, token) == []
+        assert taken(slow, f"again-{number}") == []
     written(slow, old, clock)
     [again] = claim(ledger)
     assert again.step == 1
@@ -73,7 +79,7 @@ def test_a_try_that_somebody_overtook_who_died_at_the_next_call_is_turned_away(
     assert [one.step for one in taken(quick, "t3")] == [1]
     clock.move(LEASE_S + 1)
     assert taken(slow, "t4") == []
-    written(slow, old, clock)
+    written(slow, old, clock, counted=counted)
     [again] = claim(ledger)
     assert (again.step, sorted(again.calls), slow.size) == (1, [0], 0)
 
