@@ -12,6 +12,7 @@ import click
 from app import bootstrap
 from app.cli.context import Cli, pass_cli
 from app.cli.launch import name_process
+from app.cli.niceness import be_nice
 from app.errors import ConfigError, HubError
 
 #: Threads of the web process beyond those that take messages, in which slow bodies are waited for.
@@ -131,6 +132,7 @@ def work(cli: Cli) -> None:
 
     name_process("worker")
     bootstrap.need_redis(cli.settings)
+    be_nice(cli.site().hub.nice)
     services = bootstrap.services(cli.site(), cli.settings, cli.env, part="worker")
     bootstrap.settle_in()
     run_worker(services)

@@ -47,6 +47,7 @@ def read_hub(node: Node) -> Hub:
         web_threads=told.get("web_threads").whole(hub.web_threads),
         workers=told.get("workers").whole(hub.workers),
         threads=told.get("threads").whole(hub.threads),
+        nice=told.get("nice").whole(hub.nice),
         api_token=told.get("api_token").text(),
         allow=allowed(told.get("allow")),
         verify_s=told.get("verify").parsed(interval, hub.verify_s),

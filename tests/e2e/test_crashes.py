@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -66,6 +67,11 @@ def test_a_single_web_process_serves_by_itself_and_ends_when_told(fresh_stack: S
         assert not Path(f"/proc/{web.pid}/task/{web.pid}/children").read_text()
     stack.kill("web", signal.SIGTERM)
     assert web.returncode == 0
+
+
+def test_a_worker_gives_way_to_the_door_on_a_busy_processor(stack: Stack) -> None:
+    level = {name: os.getpriority(os.PRIO_PROCESS, stack.processes[name].pid) for name in ("web", "clock", "worker")}
+    assert level == {"web": level["web"], "clock": level["web"], "worker": min(19, max(level["web"], 10))}
 
 
 def test_a_web_process_killed_under_load_loses_nothing_that_it_answered(fresh_stack: Stack) -> None:
