@@ -60,7 +60,7 @@ class Hub:
     web_threads: int = 32
     workers: int = 2
     threads: int = 32
-    nice: int = 10  # how far workers give way to others on the processor: 0 to 19
+    nice: int = 10  # how far workers with PostgreSQL give way to others on the processor: 0 to 19
     api_token: str = field(default="", repr=False)  # "" = only tokens of the ledger open the API
     metrics: Literal["open", "token"] = "open"  # who may read /metrics
     allow: Allow = field(default_factory=Allow)  # what every connection may call although it is not public
