@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +30,7 @@ _PAGES_MOST = 1_000
 _LEAST_S = 0.05
 #: After a login that failed for the moment.
 _LOGIN_AGAIN_S = 5.0
+_LEASE_OVER = "this worker stood still, and what it was about to send may be another one's by now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +126,22 @@ class Caller:
         return limited
 
     def call(
-        self, connection: str, operation: str, args: Json, *, body: Json = None, idempotency_key: str = ""
+        self,
+        connection: str,
+        operation: str,
+        args: Json,
+        *,
+        body: Json = None,
+        idempotency_key: str = "",
+        held: Callable[[], bool] | None = None,
     ) -> Called | Blocked:
-        """Make the call if the connection may be called now.
+        """Make the call if the connection may be called now, and what it is made for is `held` at that moment.
 
         Raises `DataError` when the request cannot be built, `LedgerUnavailable` before anything was sent.
         """
         target = self._connection(connection)
         found = find_operation(target, operation)
-        return self._call(target, found, args, build_request(target, found, args, body, idempotency_key))
+        return self._call(target, found, args, build_request(target, found, args, body, idempotency_key), held)
 
     def pages(self, connection: str, operation: str, args: Json) -> Iterator[Json]:
         """The items of a list, as `page_by_page` reads it."""
@@ -186,7 +194,14 @@ class Caller:
             raise DataError(f"connection {name!r} is not in config/connections.yaml")
         return target
 
-    def _call(self, target: Connection, operation: Operation, args: Json, request: Request) -> Called | Blocked:
+    def _call(
+        self,
+        target: Connection,
+        operation: Operation,
+        args: Json,
+        request: Request,
+        held: Callable[[], bool] | None = None,
+    ) -> Called | Blocked:
         timeout_s = operation.timeout_s or target.limits.timeout_s
         gate = self._gates.of(target.name)
         left = self._left()
@@ -199,6 +214,8 @@ class Caller:
             timeout_s = min(timeout_s, self._left())
             if timeout_s < _LEAST_S:
                 return Blocked(target.name, "no time is left for the call", at)
+            if held is not None and not held():
+                return Blocked(target.name, _LEASE_OVER, at)
             if target.connector.token:
                 answer = self._logins.send(target, gate, request, timeout_s)
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -68,15 +68,18 @@ class Deliverer:
             self._resolver.ask_ahead(asked)
         return works
 
-    def deliver(self, work: DeliveryWork) -> DeliveryFinish:
+    def deliver(self, work: DeliveryWork, held: Callable[[], bool] | None = None) -> DeliveryFinish:
         """Make the call of the delivery's current step, or say why not and when to look again.
 
-        Never raises for bad data or a failing target: both are states that people can see.
+        `held` tells whether the lease still holds. It is asked just before the request is sent: all that comes before,
+        a look at the target for example, may have taken longer than the lease when the process stood still, and
+        somebody else may have done it meanwhile. Never raises for bad data or a failing target: both are states that
+        people can see.
         """
         attempts: list[Attempt] = []
         references: list[Reference] = []
         try:
-            finish = self._deliver(work, attempts, references)
+            finish = self._deliver(work, held, attempts, references)
         except UnknownWord as error:
             finish = _after(attempts, self._finisher.review(work, str(error)))
         except DataError as error:
@@ -125,7 +128,13 @@ class Deliverer:
             tx.count(tally.amounts(), self._shard)
         return [f"out:{lane}" for lane in sorted(lanes)]
 
-    def _deliver(self, work: DeliveryWork, attempts: list[Attempt], references: list[Reference]) -> DeliveryFinish:
+    def _deliver(
+        self,
+        work: DeliveryWork,
+        held: Callable[[], bool] | None,
+        attempts: list[Attempt],
+        references: list[Reference],
+    ) -> DeliveryFinish:
         route = self._routes.get(work.route)
         if route is None or work.step >= len(route.calls):
             why = f"route {work.route!r} is no longer in config/routes.yaml or config/flows"
@@ -140,7 +149,7 @@ class Deliverer:
         operation = find_operation(self._site.connections[call.connection], call.operation)
         if row is not None and row.state in ("delivered", "made") and not is_safe(operation):
             return self._finisher.stands(work, route, call, row)
-        return self._make(work, route, call, operation, attempts, references)
+        return self._make(work, route, call, operation, held, attempts, references)
 
     def _make(
         self,
@@ -148,6 +157,7 @@ class Deliverer:
         route: Route,
         call: RouteCall,
         operation: Operation,
+        held: Callable[[], bool] | None,
         attempts: list[Attempt],
         references: list[Reference],
     ) -> DeliveryFinish:
@@ -176,7 +186,7 @@ class Deliverer:
                 return self._finisher.in_doubt(work, f"{gone.because}; an earlier try may have reached the target")
             if gone is not None:
                 return gone
-        return self._send(work, route, call, rendered, attempts)
+        return self._send(work, route, call, rendered, held, attempts)
 
     def _stopped(self, work: DeliveryWork, found: Resolution) -> DeliveryFinish:
         """A reference stands in the way."""
@@ -228,7 +238,13 @@ class Deliverer:
         return self._finisher.again(work, because, looked.outcome.fault, looked.outcome.retry_after_s)
 
     def _send(
-        self, work: DeliveryWork, route: Route, call: RouteCall, rendered: Rendered, attempts: list[Attempt]
+        self,
+        work: DeliveryWork,
+        route: Route,
+        call: RouteCall,
+        rendered: Rendered,
+        held: Callable[[], bool] | None,
+        attempts: list[Attempt],
     ) -> DeliveryFinish:
         called = self._caller.call(
             call.connection,
@@ -236,6 +252,7 @@ class Deliverer:
             rendered.args,
             body=rendered.body,
             idempotency_key=rendered.idempotency_key,
+            held=held,
         )
         if isinstance(called, Blocked):
             return self._finisher.blocked(work, called)

@@ -161,8 +161,8 @@ class Delivers(Protocol):
     def claim(self, connection: str, limit: int, lease_s: float, token: str, /) -> Sequence[DeliveryWork]:
         """Claim due ones, with what the ledger knows of their numbers."""
 
-    def deliver(self, work: DeliveryWork, /) -> Any:
-        """Try one, in a pool thread."""
+    def deliver(self, work: DeliveryWork, held: Callable[[], bool], /) -> Any:
+        """Try one, in a strand; `held` tells whether its lease still holds."""
 
     def failed(self, work: DeliveryWork, error: Exception, /) -> Any:
         """What to write when delivering raised."""

@@ -26,11 +26,14 @@ _LEDGER_WAITS = (0.1, 0.3, 1.0, 2.0, 5.0)
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """What is done with the work of a lane: reading events, or delivering."""
+    """What is done with the work of a lane: reading events, or delivering.
+
+    What carries work out can ask whether the lease of it still holds.
+    """
 
     claim: Callable[[str, int, float, str], Sequence[Any]]
     identify: Callable[[Any], str]
-    carry_out: Callable[[Any], Any]
+    carry_out: Callable[[Any, Callable[[], bool]], Any]
     failed: Callable[[Any, Exception], Any]
     commit: Callable[[str, Sequence[Any]], list[str]]
     hand_back: Callable[[str, Sequence[str]], object]
@@ -115,10 +118,12 @@ class Hand:
         for token in self.tokens:
             now = self._clock.monotonic()
             self._trade.renew(token, lease_s)
-            self._since[token] = now
+            # What was over before may be somebody else's by now, and the ledger does not tell what.
+            if now - self._since[token] < lease_s:
+                self._since[token] = now
 
     def is_late(self, work: Any, lease_s: float) -> bool:
-        """Whether the lease of work that nobody has begun with may be over: this process stood still."""
+        """Whether the lease of work in hand may be over, or was since it was claimed: this process stood still."""
         held = self._held.get(self._trade.identify(work))
         since = self._since.get(held.token, float("-inf")) if held else float("-inf")
         return self._clock.monotonic() - since >= lease_s

@@ -263,13 +263,17 @@ class LaneRunner:
     def _carry_out(self, work: Any) -> None:
         """In a strand: of the runner's thread, or of one that was relieved."""
         self._trade.give_way()
-        if self._hand.is_late(work, self._pace.lease_s):
+
+        def held() -> bool:
+            return not self._hand.is_late(work, self._pace.lease_s)
+
+        if not held():
             # The process stood still: somebody else may have it in hand by now.
             done = self._hand.done(work, None, late=True)
         else:
             began_s = self._hand.offset_s()
             try:
-                done = self._hand.done(work, self._trade.carry_out(work), began_s=began_s)
+                done = self._hand.done(work, self._trade.carry_out(work, held), began_s=began_s)
             except Exception as error:
                 done = self._hand.saved(work, error)
         self._finished.append(done)

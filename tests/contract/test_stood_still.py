@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -13,11 +13,11 @@ import pytest
 from app.adapters.ledger import Ledger
 from app.adapters.ledger.lapse import Lapse
 from app.core.polls import PollFinish, PollKey
-from app.model import EventFinish
+from app.model import DeliveryFinish, DeliveryWork, EventFinish
 from app.pipeline.hand import _told
 from app.pipeline.read import ReadResult
 from tests.contract.bent import BentClock
-from tests.contract.hands import LEASE_S, hand, taken
+from tests.contract.hands import LEASE_S, hand, run, taken
 from tests.contract.making import claim_ids, deliver, done, finish, later
 
 
@@ -39,6 +39,40 @@ def test_what_nobody_began_with_is_given_back_when_its_lease_may_be_over(ledger:
     assert slow.is_late(work, LEASE_S)
     slow.add(slow.done(work, None, late=True))
     assert slow.size == 0 and claim_ids(ledger) == [delivery_id]
+
+
+def test_a_lease_that_was_over_is_not_made_good_by_renewing_it(ledger: Ledger, clock: BentClock) -> None:
+    """Else who comes back goes on with what another one has in hand: the renewal touches only what is left to him."""
+    deliver(ledger, clock)
+    slow, quick = hand(ledger, clock), hand(ledger, clock)
+    [work] = taken(slow, "t1")
+    clock.move(LEASE_S + 1)
+    assert len(taken(quick, "t2")) == 1
+    slow.renew(LEASE_S)
+    assert slow.is_late(work, LEASE_S)
+    # And what nobody took stays with him, but is begun anew.
+    clock.move(LEASE_S + 1)
+    assert taken(slow, "t3") == []
+    assert slow.is_late(work, LEASE_S)
+
+
+def test_who_works_is_told_whether_the_lease_still_holds(ledger: Ledger, clock: BentClock) -> None:
+    [delivery_id] = deliver(ledger, clock)
+    told = []
+
+    def carry_out(work: DeliveryWork, held: Callable[[], bool]) -> DeliveryFinish:
+        told.append(held())
+        clock.move(LEASE_S - 1)
+        told.append(held())
+        clock.move(1)
+        told.append(held())
+        return done(work.delivery_id)
+
+    run(ledger, clock, carry_out)
+    assert told == [True, True, False]
+    assert claim_ids(ledger) == []
+    row = ledger.delivery(delivery_id)
+    assert row is not None and row["state"] == "done"
 
 
 def test_what_was_worked_out_before_the_clock_was_put_back_is_due_when_it_was_meant(

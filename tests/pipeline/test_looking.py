@@ -121,3 +121,28 @@ def test_a_look_may_go_by_the_deliverys_own_key(calls_hub: CallsHub) -> None:
     calls_hub.targets.say("/lists", {"notes": [{"id": "n-9", "key": f"{delivery}.2"}]})
     calls_hub.run()
     assert calls_hub.state == "done" and "POST /notes" not in calls_hub.calls()
+
+
+def test_nothing_is_sent_after_a_look_during_which_the_lease_was_over(calls_hub: CallsHub) -> None:
+    """The process stood still while the target answered, and another one found nothing there either and sent it."""
+    calls_hub.route("{to: notes.leave_note, mapping: return.to_acme_note}")
+    calls_hub.registered()
+    [old] = calls_hub.deliverer.claim("notes", 10, 60, "old")
+    late = calls_hub.deliverer.deliver(old, lambda: "GET /lists?of=R-1&page=1" not in calls_hub.calls())
+    assert "POST /notes" not in calls_hub.calls()
+    calls_hub.clock.move(61)
+    calls_hub.deliver()
+    assert (calls_hub.state, calls_hub.calls().count("POST /notes")) == ("done", 1)
+    calls_hub.deliverer.commit("old", [late])
+    assert (calls_hub.state, calls_hub.row()["attempts"]) == ("done", 2)
+
+
+def test_what_was_not_sent_because_the_lease_was_over_and_nobody_took_is_due_at_once(calls_hub: CallsHub) -> None:
+    calls_hub.route("{to: notes.leave_note, mapping: return.to_acme_note}")
+    calls_hub.registered()
+    [old] = calls_hub.deliverer.claim("notes", 10, 60, "old")
+    calls_hub.deliverer.commit("old", [calls_hub.deliverer.deliver(old, lambda: False)])
+    assert (calls_hub.state, calls_hub.row()["attempts"]) == ("waiting", 0)
+    assert "stood still" in calls_hub.row()["because"]
+    calls_hub.deliver()
+    assert (calls_hub.state, calls_hub.calls().count("POST /notes")) == ("done", 1)
