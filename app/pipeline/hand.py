@@ -98,6 +98,8 @@ class Hand:
             return None
         self._failures = 0
         new, moved_on = [], []
+        # Before others can see the token: its lease may be renewed from then on.
+        self._since = {held: self._since.get(held, claimed_at) for held in self.tokens} | {token: claimed_at}
         for work in claimed:
             key = self._trade.identify(work)
             if key not in self._held:
@@ -108,7 +110,6 @@ class Hand:
                 continue
             # What is in hand and was claimed anew had lost its lease: the try that runs goes on under this token.
             self._held[key] = _Held(token, work)
-        self._since = {held: self._since.get(held, claimed_at) for held in self.tokens} | {token: claimed_at}
         if moved_on:
             self._return(token, moved_on)
         return new
@@ -118,8 +119,9 @@ class Hand:
         for token in self.tokens:
             now = self._clock.monotonic()
             self._trade.renew(token, lease_s)
-            # What was over before may be somebody else's by now, and the ledger does not tell what.
-            if now - self._since[token] < lease_s:
+            # What was over before may be somebody else's by now, and the ledger does not tell what. A token that is not
+            # there any more was let go of meanwhile.
+            if now - self._since.get(token, float("-inf")) < lease_s:
                 self._since[token] = now
 
     def is_late(self, work: Any, lease_s: float) -> bool:

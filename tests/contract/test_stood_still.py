@@ -56,6 +56,24 @@ def test_a_lease_that_was_over_is_not_made_good_by_renewing_it(ledger: Ledger, c
     assert slow.is_late(work, LEASE_S)
 
 
+def test_work_may_change_hands_while_its_lease_is_renewed(ledger: Ledger, clock: BentClock) -> None:
+    """Who renews is another thread than who gives back and claims."""
+    deliver(ledger, clock)
+    mine = hand(ledger, clock)
+    [work] = taken(mine, "t1")
+    renew = mine._trade.renew
+
+    def renew_late(token: str, lease_s: float) -> object:
+        mine.give_back([work])
+        assert len(taken(mine, "t2")) == 1
+        return renew(token, lease_s)
+
+    mine._trade = replace(mine._trade, renew=renew_late)
+    mine.renew(LEASE_S)
+    clock.move(LEASE_S - 1)
+    assert not mine.is_late(work, LEASE_S)
+
+
 def test_who_works_is_told_whether_the_lease_still_holds(ledger: Ledger, clock: BentClock) -> None:
     [delivery_id] = deliver(ledger, clock)
     told = []
