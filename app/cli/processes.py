@@ -132,8 +132,8 @@ def work(cli: Cli) -> None:
 
     name_process("worker")
     bootstrap.need_redis(cli.settings)
+    # On SQLite it would be held off while it has the lock that the others wait for.
     if not bootstrap.on_sqlite(cli.settings):
-        # There it would be held off while it has the lock that the others wait for.
         be_nice(cli.site().hub.nice)
     services = bootstrap.services(cli.site(), cli.settings, cli.env, part="worker")
     bootstrap.settle_in()

@@ -50,7 +50,7 @@ def test_a_lease_that_was_over_is_not_made_good_by_renewing_it(ledger: Ledger, c
     assert len(taken(quick, "t2")) == 1
     slow.renew(LEASE_S)
     assert slow.is_late(work, LEASE_S)
-    # And what nobody took stays with him, but is begun anew.
+    # Nor by claiming it after somebody else had it.
     clock.move(LEASE_S + 1)
     assert taken(slow, "t3") == []
     assert slow.is_late(work, LEASE_S)
